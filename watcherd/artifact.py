@@ -1,0 +1,133 @@
+"""What is on disk, as plain values: facts, parts, artifacts and the snapshot of a scope.
+
+Pure: nothing here touches the disk. Paths are below the models root, POSIX, without a leading
+slash; the root itself is ``""``.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from watcherd.scope import Scope, parent_of
+
+
+class FileFact(NamedTuple):
+    """What lstat(2) says of one file. Any difference means: look again."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+
+class Role(StrEnum):
+    """What a file is to its artifact."""
+
+    H5 = "h5"
+    """The one file of an HDF5 artifact."""
+    INDEX = "index"
+    """``P.index``: the LevelDB table that names a checkpoint's variables and shards."""
+    SHARD = "shard"
+    """``P.data-0000i-of-0000N``."""
+    GRAPH = "graph"
+    """``P.meta``: the graph that ``tf.compat.v1.train.Saver`` writes last; never required."""
+    TEMPORARY = "temporary"
+    """``P_temp`` or ``P_temp_<hex>``: a folder that TensorFlow removes when the save is whole."""
+
+
+class Form(StrEnum):
+    """What the names of its files say an artifact is; its content may say more (see Format)."""
+
+    HDF5 = "hdf5"
+    CHECKPOINT = "checkpoint"
+
+
+class Part(NamedTuple):
+    """One file (or the temporary folder) of an artifact."""
+
+    role: Role
+    path: str
+    fact: FileFact
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One saved thing on disk: an HDF5 file, or all files of one checkpoint prefix."""
+
+    path: str
+    """The file's path; for a checkpoint its prefix."""
+    form: Form
+    parts: tuple[Part, ...]
+    """Ordered by path; never empty."""
+
+    @property
+    def files(self) -> tuple[Part, ...]:
+        """The parts that hold the model, without temporary folders."""
+        return tuple(part for part in self.parts if part.role is not Role.TEMPORARY)
+
+    @property
+    def head(self) -> Part | None:
+        """The file whose content is the artifact's identity: the HDF5 file or the index."""
+        return head_of(self.parts)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(part.fact.size for part in self.files)
+
+    @property
+    def modified_ns(self) -> int:
+        """The newest mtime of its files, in nanoseconds since the epoch."""
+        return max(part.fact.mtime_ns for part in self.files or self.parts)
+
+
+def head_of(parts: Iterable[Part]) -> Part | None:
+    """The HDF5 file or the index among an artifact's parts; None where a checkpoint lacks it."""
+    return next((part for part in parts if part.role in (Role.H5, Role.INDEX)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a scan of a scope saw, and what it could not see."""
+
+    scope: Scope
+    folders: Mapping[str, int]
+    """Every folder listed -> its mtime in nanoseconds. A name not in a listed folder is proven
+    absent, and has been so since that mtime at the latest."""
+    artifacts: Mapping[str, Artifact]
+    absent: Mapping[str, int] = field(default_factory=dict)
+    """Folders of the scope that are not there -> the mtime of the nearest folder above that is."""
+    blind: Mapping[str, str] = field(default_factory=dict)
+    """Folder -> why it could not be looked at. Nothing can be said about what is under it."""
+    unfollowed: Mapping[str, str] = field(default_factory=dict)
+    """Symlinks and ignored folders: not looked at on purpose; nothing is said about them either."""
+    resume: frozenset[str] = frozenset()
+    """Prefixes that a state file of their folder names as ``model_checkpoint_path``."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """What looks like an artifact and is none -> why (a pipe, a name that is not UTF-8)."""
+
+    def hides(self, path: str) -> bool:
+        """Whether nothing can be said about this path, as it lies under what was not looked at."""
+        return any(place in self.blind or place in self.unfollowed for place in lineage(path))
+
+    def absent_since(self, folder: str) -> int | None:
+        """Since when (ns, at the latest) a name absent from this folder has been absent.
+
+        The mtime of the folder, or of the nearest one above that is there; None where nothing at
+        or above it was looked at.
+        """
+        for place in lineage(folder):
+            since = self.folders.get(place, self.absent.get(place))
+            if since is not None:
+                return since
+        return None
+
+
+def lineage(path: str) -> Iterator[str]:
+    """The path itself and every folder above it, up to the root ``""``."""
+    while path:
+        yield path
+        path = parent_of(path)
+    yield ""

@@ -1,0 +1,134 @@
+"""Bounded child processes: work on files that may be hostile, at idle priority, never in here.
+
+pebble does the plumbing. A batch whose child dies or runs too long is tried again item by item, so
+that a hostile file costs its own result and no neighbour's.
+"""
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import platform
+import resource
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+BATCH = 50
+"""Items a request: large enough to hide the pipe, small enough to keep a broken batch cheap."""
+
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "ppc64le": 273, "s390x": 282}
+_IOPRIO_WHO_PROCESS = 1
+_IOPRIO_CLASS_IDLE = 3 << 13
+"""ioprio_set(2): class in the upper bits; idle has no levels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An item that its child could not finish."""
+
+    reason: str
+
+
+class Child(Generic[T, R]):
+    """A small pool of spawned processes that run ``work`` on batches of items.
+
+    ``work`` is a module-level function from a list of items to as many results. ``seconds`` bounds
+    each item, ``memory`` (bytes) the child's address space. Nothing is started before it is needed.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[list[T]], list[R]],
+        *,
+        seconds: float = 20.0,
+        memory: int = 4 << 30,
+        workers: int = 1,
+    ) -> None:
+        self._work = work
+        self._seconds = seconds
+        self._memory = memory
+        self._workers = workers
+        self._pool: ProcessPool | None = None
+
+    def map(self, items: Sequence[T]) -> Iterator[R | Broken]:
+        """Results in the order of the items; Broken for those that no child survived."""
+        batches = [list(items[at : at + BATCH]) for at in range(0, len(items), BATCH)]
+        futures = [self._schedule(batch) for batch in batches]
+        for batch, future in zip(batches, futures, strict=True):
+            results = _result_of(future, self._seconds)
+            if isinstance(results, Broken):
+                yield from ([results] if len(batch) == 1 else self._one_by_one(batch))
+            else:
+                yield from results
+
+    def close(self) -> None:
+        """End the children, at once; ``map`` starts new ones."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it unannotated
+            pool.join()
+
+    def _one_by_one(self, batch: list[T]) -> Iterator[R | Broken]:
+        for item in batch:
+            results = _result_of(self._schedule([item]), self._seconds)
+            yield from [results] if isinstance(results, Broken) else results
+
+    def _schedule(self, batch: list[T]) -> Future[list[R]]:
+        if self._pool is None or not self._pool.active:
+            self.close()
+            self._pool = self._start()
+        future: Future[list[R]] = self._pool.schedule(
+            self._work, args=[batch], timeout=self._seconds + len(batch) - 1
+        )
+        return future
+
+    def _start(self) -> "ProcessPool":
+        from pebble import ProcessPool
+
+        return ProcessPool(
+            max_workers=self._workers,
+            initializer=step_back,
+            initargs=[self._memory],
+            context=multiprocessing.get_context("spawn"),
+        )
+
+
+def _result_of(future: Future[list[R]], seconds: float) -> list[R] | Broken:
+    """The batch's results; whatever a hostile file made of its child is a value here."""
+    from pebble import ProcessExpired
+
+    try:
+        return future.result()
+    except FutureTimeout:
+        return Broken(f"it took more than {seconds:g} s")
+    except ProcessExpired as error:
+        return Broken(f"the child process died of it (exit status {error.exitcode})")
+    except Exception as error:  # noqa: BLE001  raised by `work` or by the pipe: the item's fault, not ours
+        return Broken(f"{type(error).__name__}: {error}")
+
+
+def step_back(memory: int) -> None:
+    """Make this process give way to every other: nice 19, idle I/O, no GPU, bounded memory.
+
+    Ctrl-C on a terminal reaches the whole process group: ending is the parent's business.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
+    number = _IOPRIO_SET.get(platform.machine())
+    if number is not None:
+        ctypes.CDLL(None).syscall(number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_CLASS_IDLE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

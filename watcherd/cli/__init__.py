@@ -1,0 +1,66 @@
+"""The command line: one file per command; errors become statuses in one place."""
+
+import os
+import sys
+
+import typer
+
+from watcherd import __version__
+from watcherd.cli import (
+    config,
+    history,
+    list_,
+    prune,
+    reconcile,
+    restore,
+    run,
+    show,
+    status,
+)
+from watcherd.cli.options import Call, ConfigOption, JsonOption, RegistryOption, RootOption
+from watcherd.errors import Exit, WatcherdError
+
+app = typer.Typer(
+    name="watcherd",
+    help="Keeps a registry of TensorFlow and Keras models true to the disk, by itself.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: ConfigOption = None,
+    root: RootOption = None,
+    registry: RegistryOption = None,
+    json_: JsonOption = False,
+    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
+) -> None:
+    """Keeps a registry of TensorFlow and Keras models true to the disk, by itself."""
+    context.obj = Call(config, root, registry, json_)
+
+
+for module in (run, reconcile, list_, show, history, status, prune, restore, config):
+    module.add_to(app)
+
+
+def main() -> None:
+    """The console script: runs a command and ends with its status."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"watcherd {__version__}")
+        sys.exit(Exit.DONE)
+    try:
+        app()
+    except WatcherdError as error:
+        print(f"watcherd: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  → {error.hint}", file=sys.stderr)
+        sys.exit(error.status)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has seen enough; nothing is left to be flushed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.DONE)

@@ -1,0 +1,143 @@
+"""What every command shares: where the settings are, how to print, and its help."""
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from watcherd.errors import Exit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from watcherd.config import Settings
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings file.", show_default=False),
+]
+RootOption = Annotated[
+    Path | None,
+    typer.Option("--root", metavar="DIR", help="The models root.", show_default=False),
+]
+RegistryOption = Annotated[
+    str | None,
+    typer.Option("--registry", metavar="URL", help="The registry.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_SHARED: Mapping[str, tuple[Any, object]] = {
+    "config": (ConfigOption, None),
+    "root": (RootOption, None),
+    "registry": (RegistryOption, None),
+    "json_": (JsonOption, False),
+}
+
+_MEANINGS = {
+    Exit.DONE: "done",
+    Exit.FAILED: "failed",
+    Exit.USAGE: "wrong usage",
+    Exit.PARTLY: "done in part: blind spots, or some items failed",
+    Exit.DIFFERENT: "differences were found",
+    Exit.NO_ROOT: "the models root is missing or suspended",
+    Exit.REFUSED: "refused: a guard, a mass prune, another daemon",
+    Exit.NO_MODEL: "no such model",
+    Exit.SETTINGS: "settings that cannot be used",
+    Exit.INTERRUPTED: "interrupted",
+}
+_ALWAYS = (Exit.DONE, Exit.FAILED, Exit.USAGE, Exit.SETTINGS, Exit.INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the program: its shared options, wherever they stood."""
+
+    config: Path | None
+    root: Path | None
+    registry: str | None
+    json: bool
+
+    def settings(self) -> "Settings":
+        """The settings in force. Raises SettingsError."""
+        from watcherd.config import load
+
+        return load(config=self.config, root=self.root, registry=self.registry, environ=os.environ)
+
+    def print(self, value: object) -> None:
+        """One JSON document; or what rich can render."""
+        if self.json:
+            print_json(value)
+        else:
+            console().print(value, soft_wrap=isinstance(value, str))
+
+
+def print_json(value: object, *, indent: int | None = 2) -> None:
+    """JSON on standard output; names that are not UTF-8 are escaped."""
+    print(json.dumps(value, indent=indent, ensure_ascii=not _speaks_utf8(), default=str))
+
+
+def _speaks_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def console() -> "Console":
+    """Where people read: full width where nobody does, so that lines can be cut by tools."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "160"))
+    return Console(width=width, highlight=False)
+
+
+def command(
+    app: typer.Typer, name: str, *exits: Exit
+) -> Callable[[Callable[..., Exit]], Callable[..., None]]:
+    """Make a function a command: it gets the Call first, and returns its exit status.
+
+    The shared options may stand before or after the command; after it they win. ``exits`` are
+    statuses beyond those that every command has; the help lists them.
+    """
+
+    def decorate(function: Callable[..., Exit]) -> Callable[..., None]:
+        @wraps(function)
+        def run(*, context: typer.Context, **given: Any) -> None:
+            before: Call = context.obj
+            call = Call(
+                config=given.pop("config") or before.config,
+                root=given.pop("root") or before.root,
+                registry=given.pop("registry") or before.registry,
+                json=given.pop("json_") or before.json,
+            )
+            raise typer.Exit(function(call, **given))
+
+        _declare(run, function)
+        app.command(name, epilog=_epilog((*_ALWAYS, *exits)))(run)
+        return run
+
+    return decorate
+
+
+def _declare(run: Callable[..., None], function: Callable[..., Exit]) -> None:
+    """Give the wrapper the function's own parameters and the shared ones, for typer to read."""
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    shared = [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for key, (kind, default) in _SHARED.items()
+    ]
+    keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+    parameters = [context, *keyword, *shared]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # PEP 362
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    del run.__wrapped__  # type: ignore[attr-defined]  # else its signature would be read instead
+
+
+def _epilog(exits: tuple[Exit, ...]) -> str:
+    said = " · ".join(f"{code.value} {_MEANINGS[code]}" for code in sorted(set(exits)))
+    return f"Exit status: {said}."

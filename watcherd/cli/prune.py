@@ -1,0 +1,37 @@
+"""``watcherd prune``: apply the retention rules now."""
+
+from typing import Annotated
+
+import typer
+
+from watcherd.cli.options import Call, command
+from watcherd.errors import Exit
+
+
+def add_to(app: typer.Typer) -> None:
+    @command(app, "prune", Exit.PARTLY, Exit.NO_ROOT, Exit.REFUSED)
+    def prune(
+        call: Call,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Only say what would go, and why.")
+        ] = False,
+        yes: Annotated[
+            bool, typer.Option("--yes", help="Also remove a mass of models in one run.")
+        ] = False,
+    ) -> Exit:
+        """Move to the trash what the retention rules do not keep, and say why.
+
+        The whole root is looked at first. What goes can be brought back with watcherd restore
+        until trash_for has passed.
+        """
+        from watcherd import render
+        from watcherd.scope import ROOT, Cause, Request
+        from watcherd.wiring import person, pruner_of, reconciling
+
+        settings = call.settings()
+        with reconciling(settings, person()) as reconciler:
+            reconciler.cycle(Request(ROOT, Cause.REQUEST))
+            pruned = pruner_of(settings, reconciler).prune(Cause.REQUEST, dry_run=dry_run, yes=yes)
+        said = render.pruned(pruned.verdicts, pruned.failed, dry_run=pruned.dry_run)
+        call.print(said if call.json else render.pruned_text(said))
+        return Exit.PARTLY if pruned.failed else Exit.DONE

@@ -1,0 +1,56 @@
+"""``watcherd reconcile``: one cycle now, and what differed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from watcherd.cli.options import Call, command
+from watcherd.errors import Exit
+
+
+def add_to(app: typer.Typer) -> None:
+    @command(app, "reconcile", Exit.PARTLY, Exit.DIFFERENT, Exit.NO_ROOT)
+    def reconcile(
+        call: Call,
+        paths: Annotated[
+            list[Path] | None,
+            typer.Argument(metavar="[PATH]...", help="Folders or files; the whole root if none."),
+        ] = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Only say what differs (exit status 4).")
+        ] = False,
+        reread: Annotated[
+            bool, typer.Option("--reread", help="Read every artifact again, changed or not.")
+        ] = False,
+    ) -> Exit:
+        """Make the registry equal to the disk, and print what differed.
+
+        Waits up to ten seconds for what was changed a moment ago, and names what still changes.
+        Safe beside a running daemon.
+        """
+        from watcherd import render
+        from watcherd.cli.places import scope_of
+        from watcherd.scope import Cause, Request
+        from watcherd.wiring import person, reconciling
+
+        settings = call.settings()
+        request = Request(scope_of(settings.models.root, paths or []), Cause.REQUEST)
+        with reconciling(settings, person()) as reconciler:
+            cycles = (
+                (reconciler.cycle(request, dry_run=True, reread=reread),)
+                if dry_run
+                else reconciler.cycle_until_settled(request, reread=reread)
+            )
+        last = cycles[-1]
+        said = render.reconciled(
+            last.plan.events if dry_run else [one for cycle in cycles for one in cycle.changes],
+            settling=(*(one.path for one in last.plan.settling), *last.unfinished),
+            blind=last.blind,
+            seconds=sum(cycle.seconds for cycle in cycles),
+            dry_run=dry_run,
+        )
+        call.print(said if call.json else render.reconciled_text(said))
+        if dry_run and said["changes"]:
+            return Exit.DIFFERENT
+        return Exit.PARTLY if said["blind"] else Exit.DONE

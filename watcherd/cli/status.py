@@ -1,0 +1,36 @@
+"""``watcherd status``: the daemon, the root, and how true the registry is."""
+
+from typing import Annotated
+
+import typer
+
+from watcherd.cli.options import Call, command
+from watcherd.errors import Exit
+
+
+def add_to(app: typer.Typer) -> None:
+    @command(app, "status", Exit.PARTLY, Exit.NO_ROOT)
+    def status(
+        call: Call,
+        wait: Annotated[
+            float | None,
+            typer.Option(
+                metavar="SECONDS",
+                min=0,
+                help="Return when all that changed before is in the registry.",
+            ),
+        ] = None,
+    ) -> Exit:
+        """Say how the daemon, the models root and the registry are.
+
+        With --wait: returns as soon as the registry equals the disk, and else names what still
+        settles or differs (exit status 3).
+        """
+        from watcherd import render
+        from watcherd.outlook import look_at
+
+        said = look_at(call.settings(), wait=wait)
+        call.print(said if call.json else render.status_text(said))
+        if said["root"]["suspended"]:
+            return Exit.NO_ROOT
+        return Exit.PARTLY if said["settling"] or said["differing"] else Exit.DONE

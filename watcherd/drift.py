@@ -1,0 +1,347 @@
+"""The difference between disk and registry, as pure functions of plain values.
+
+``compare`` says what is new, changed, gone or settling; ``conclude`` says, once what is new or
+changed has been read, what happened to which model. No disk, no database, no clock in here.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar
+
+from watcherd.artifact import Artifact, Part, Snapshot, head_of
+from watcherd.plan import (
+    Change,
+    Outcome,
+    Plan,
+    Reading,
+    Record,
+    Settling,
+    State,
+    Verb,
+    Work,
+)
+from watcherd.scope import parent_of
+
+T = TypeVar("T")
+
+Looks = Mapping[str, Settling]
+"""Path -> what still settled there when it was last looked at."""
+
+
+def compare(
+    snapshot: Snapshot,
+    records: Iterable[Record],
+    *,
+    now: int,
+    settle: int,
+    looks: Looks | None = None,
+    trashed: Collection[int] = (),
+    reread: bool = False,
+) -> Work:
+    """What differs between a snapshot and the records of its scope.
+
+    ``records`` are the rows on disk whose folder the scope covers; ``now`` and ``settle`` are in
+    nanoseconds; ``trashed`` are the models whose files our own trash holds whole, so that their
+    absence needs no quiet time; ``reread`` calls everything changed.
+    """
+    quiet = _Quiet(now, settle, looks or {})
+    lost = {record.path: record for record in records}
+    new, changed, refreshed = [], [], []
+    for path, artifact in snapshot.artifacts.items():
+        record = lost.pop(path, None)
+        if record is None:
+            if quiet.reached(path, artifact.parts, _newest(artifact)):
+                new.append(artifact)
+        elif reread or _differ(artifact.parts, record.parts):
+            newest = max(_newest(artifact), _loss_since(snapshot, artifact, record))
+            if quiet.reached(path, artifact.parts, newest):
+                changed.append((artifact, record))
+        elif artifact.parts != record.parts or (path in snapshot.resume) != record.resume:
+            refreshed.append((artifact, record))
+    arriving = quiet.heads()
+    gone = [
+        record
+        for path, record in lost.items()
+        if (since := snapshot.absent_since(parent_of(path))) is not None
+        and not snapshot.hides(path)
+        and (record.model_id in trashed or quiet.reached(path, (), since))
+        and not quiet.awaits(record, arriving)
+    ]
+    return Work(
+        tuple(new), tuple(changed), tuple(refreshed), tuple(gone), tuple(quiet.settling.values())
+    )
+
+
+def conclude(
+    work: Work,
+    readings: Mapping[str, Reading],
+    *,
+    kin: Iterable[Record] = (),
+    resume: Collection[str] = (),
+    trashed: Collection[int] = (),
+) -> Plan:
+    """What happened to which model.
+
+    ``readings`` are by path, one for each of ``work.unread``. ``kin`` are rows that are not on
+    disk and share a path, an inode or a fingerprint with something new: what was lost and may be
+    found again. ``resume`` are the prefixes that state files name.
+    """
+    clear = _without_unclear(work, readings)
+    origins = _find_origins(clear, readings, tuple(kin))
+    found = {origin.model_id for origin in origins.values()}
+    own = {artifact.path: record for artifact, record in clear.changed}
+    changes = [
+        *(
+            _rewrite(artifact, own[artifact.path], readings[artifact.path])
+            if _keeps_its_row(artifact, own, origins, found)
+            else _arrival(artifact, readings[artifact.path], origins.get(artifact.path))
+            for artifact in clear.unread
+        ),
+        *(Change(Verb.REFRESHED, one.path, record, one, None) for one, record in clear.refreshed),
+        # Last, so that nothing is called missing before all that was found is in its place.
+        *(
+            _loss(record, trashed)
+            for record in (*clear.gone, *(own[path] for path in origins.keys() & own.keys()))
+            if record.model_id not in found
+        ),
+    ]
+    return Plan(
+        changes=tuple(replace(change, resume=change.path in resume) for change in changes),
+        settling=work.settling,
+        blind={
+            path: reading.reason or "it cannot be read"
+            for path, reading in readings.items()
+            if reading.outcome is Outcome.DENIED
+        },
+        again=tuple(p for p, r in readings.items() if r.outcome is Outcome.CHANGED),
+    )
+
+
+def _without_unclear(work: Work, readings: Mapping[str, Reading]) -> Work:
+    """The work without what could not be read, or changed while it was."""
+    unclear = {p for p, r in readings.items() if r.outcome in (Outcome.CHANGED, Outcome.DENIED)}
+    return replace(
+        work,
+        new=tuple(artifact for artifact in work.new if artifact.path not in unclear),
+        changed=tuple(pair for pair in work.changed if pair[0].path not in unclear),
+    )
+
+
+def _keeps_its_row(
+    artifact: Artifact,
+    own: Mapping[str, Record],
+    origins: Mapping[str, Record],
+    found: Collection[int],
+) -> bool:
+    """Whether the path's row is still this artifact's: neither came from elsewhere nor went."""
+    record = own.get(artifact.path)
+    return record is not None and artifact.path not in origins and record.model_id not in found
+
+
+@dataclass
+class _Quiet:
+    """Tells what has been quiet for long enough, and keeps what has not."""
+
+    now: int
+    settle: int
+    looks: Looks
+    settling: dict[str, Settling] = field(default_factory=dict)
+
+    def reached(self, path: str, parts: tuple[Part, ...], newest: int) -> bool:
+        """Whether every fact is older than ``settle``, or was the same ``settle`` ago.
+
+        The second way is for mtimes that lie in the future, and for absence from a folder that is
+        never quiet.
+        """
+        look = self.looks.get(path)
+        since = look.since if look is not None and look.parts == parts else self.now
+        due = min(newest, since) + self.settle
+        if due <= self.now:
+            return True
+        self.settling[path] = Settling(path, parts, since, due)
+        return False
+
+    def heads(self) -> dict[int, int]:
+        """Inode -> due of the heads that still settle: what may be a moved model's new place."""
+        return {
+            head.fact.inode: seen.due
+            for seen in self.settling.values()
+            if (head := head_of(seen.parts)) is not None
+        }
+
+    def awaits(self, record: Record, arriving: Mapping[int, int]) -> bool:
+        """Whether a gone record's own inode settles elsewhere: a move is judged in one piece."""
+        due = arriving.get(record.head.fact.inode) if record.head else None
+        if due is None:
+            return False
+        self.settling[record.path] = Settling(record.path, (), self.now, due)
+        return True
+
+
+def _newest(artifact: Artifact) -> int:
+    """Its youngest fact, in ns; ctime moves where mtime was set back (``cp -p``, ``mv``)."""
+    return max(max(part.fact.mtime_ns, part.fact.ctime_ns) for part in artifact.parts)
+
+
+def _loss_since(snapshot: Snapshot, artifact: Artifact, record: Record) -> int:
+    """When a part went that the record had, at the latest; 0 where none did.
+
+    A trainer deletes a checkpoint file by file: the files that are left tell nothing of it.
+    """
+    if {part.path for part in record.parts} <= {part.path for part in artifact.parts}:
+        return 0
+    return snapshot.absent_since(parent_of(artifact.path)) or 0
+
+
+def _differ(seen: tuple[Part, ...], known: tuple[Part, ...]) -> bool:
+    """Whether any fact differs but the device number, which NFS and btrfs change by themselves."""
+    return [_without_device(part) for part in seen] != [_without_device(part) for part in known]
+
+
+def _without_device(part: Part) -> Part:
+    return part._replace(fact=part.fact._replace(device=0))
+
+
+class _Identity(NamedTuple):
+    """What can tell that two sightings are of one artifact."""
+
+    path: str
+    fingerprint: str | None
+    inode: int | None
+    device: int | None
+
+
+_Key = Callable[[_Identity], Hashable]
+
+
+def _by_place_and_content(one: _Identity) -> Hashable:
+    return one.fingerprint and (one.path, one.fingerprint)
+
+
+def _by_inode(one: _Identity) -> Hashable:
+    """Content too: ext4 hands a freed inode to the next file at once."""
+    return one.fingerprint and (one.inode, one.fingerprint)
+
+
+def _by_content(one: _Identity) -> Hashable:
+    return one.fingerprint
+
+
+def _by_place(one: _Identity) -> Hashable:
+    return one.path
+
+
+def _find_origins(
+    work: Work, readings: Mapping[str, Reading], kin: Sequence[Record]
+) -> dict[str, Record]:
+    """Path -> the row that an artifact continues, by the surest evidence first.
+
+    A pair counts only where its key is unique on both sides: of two equal copies none is "the"
+    moved one. Content alone is evidence only across file systems, where a move is a copy. Another
+    file at a known path (swapped, renamed over, renamed away and made anew) is found by inode.
+    """
+    swapped = [(one, record) for one, record in work.changed if _head_differs(one, record)]
+    displaced = [*work.gone, *(record for _, record in swapped)]
+    missing = [record for record in kin if record.state is State.MISSING]
+    purged = [record for record in kin if record.state is State.DELETED]
+    new = {artifact.path for artifact in work.new}
+    seen = [
+        _identity(artifact.path, readings[artifact.path].fingerprint, artifact.head)
+        for artifact in (*work.new, *(artifact for artifact, _ in swapped))
+    ]
+    rules: tuple[tuple[_Key, Sequence[Record]], ...] = (
+        (_by_inode, displaced),
+        (_by_place_and_content, [*missing, *purged]),
+        (_by_inode, kin),
+        (_by_content, work.gone),
+        (_by_content, missing),
+        (_by_place, missing),
+    )
+    origins: dict[str, Record] = {}
+    for key, lost in rules:
+        taken = {record.model_id for record in origins.values()}
+        free = [record for record in lost if record.model_id not in taken]
+        open_ = [
+            one for one in seen if one.path not in origins and (one.path in new or key is _by_inode)
+        ]
+        origins.update(_pair(open_, free, key))
+    return origins
+
+
+def _head_differs(artifact: Artifact, record: Record) -> bool:
+    """Whether another file is the head now."""
+    if artifact.head is None or record.head is None:
+        return False
+    return artifact.head.fact.inode != record.head.fact.inode
+
+
+def _pair(
+    seen: Iterable[_Identity], lost: Iterable[Record], key: _Key
+) -> Iterator[tuple[str, Record]]:
+    """Path and row of each pair whose key no other on either side has."""
+    arrivals = _unique((key(one), one) for one in seen)
+    losses = _unique(
+        (key(_identity(record.path, record.fingerprint, record.head)), record) for record in lost
+    )
+    for shared in arrivals.keys() & losses.keys():
+        one, record = arrivals[shared], losses[shared]
+        same_device = record.head is not None and record.head.fact.device == one.device
+        if key is not _by_content or not same_device:
+            yield one.path, record
+
+
+def _unique(pairs: Iterable[tuple[Hashable, T]]) -> dict[Hashable, T]:
+    pairs = [(key, value) for key, value in pairs if key]
+    count = Counter(key for key, _ in pairs)
+    return {key: value for key, value in pairs if count[key] == 1}
+
+
+def _identity(path: str, fingerprint: str | None, head: Part | None) -> _Identity:
+    fact = head.fact if head else None
+    return _Identity(path, fingerprint, fact and fact.inode, fact and fact.device)
+
+
+_ARRIVED = {
+    Outcome.COMPLETE: Verb.REGISTERED,
+    Outcome.INCOMPLETE: Verb.INCOMPLETE,
+    Outcome.UNREADABLE: Verb.UNREADABLE,
+}
+
+
+def _arrival(artifact: Artifact, reading: Reading, origin: Record | None) -> Change:
+    """Something at a path that had no row on disk."""
+    if origin is None:
+        verb = _ARRIVED[reading.outcome]
+    elif origin.state is State.TRASHED:
+        verb = Verb.RESTORED
+    elif origin.path == artifact.path:
+        verb = Verb.RETURNED
+    else:
+        verb = Verb.MOVED
+    return Change(verb, artifact.path, origin, artifact, reading)
+
+
+def _rewrite(artifact: Artifact, record: Record, reading: Reading) -> Change:
+    """Other facts at a path that has a row on disk."""
+    return Change(_rewrite_verb(record, reading), artifact.path, record, artifact, reading)
+
+
+def _rewrite_verb(record: Record, reading: Reading) -> Verb:
+    match reading.outcome, record.state:
+        case (Outcome.INCOMPLETE, State.INCOMPLETE) | (Outcome.UNREADABLE, State.UNREADABLE):
+            return Verb.REFRESHED
+        case Outcome.INCOMPLETE, _:
+            return Verb.INCOMPLETE
+        case Outcome.UNREADABLE, _:
+            return Verb.UNREADABLE
+        case _, State.INCOMPLETE:
+            return Verb.COMPLETED
+        case _, State.PRESENT if reading.fingerprint == record.fingerprint:
+            return Verb.REFRESHED
+    return Verb.UPDATED
+
+
+def _loss(record: Record, trashed: Collection[int]) -> Change:
+    verb = Verb.PRUNED if record.model_id in trashed else Verb.MISSING
+    return Change(verb, record.path, record, None, None)

@@ -1,0 +1,104 @@
+"""The errors a person may meet: what happened, to what, what to do next, and the exit status."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit statuses of every command (docs/commands.md)."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    PARTLY = 3
+    """Blind spots, or some items failed."""
+    DIFFERENT = 4
+    """``reconcile --dry-run`` found differences."""
+    NO_ROOT = 10
+    """The models root is missing or suspended."""
+    REFUSED = 11
+    """A guard, a mass prune, or another daemon."""
+    NO_MODEL = 12
+    SETTINGS = 78
+    """EX_CONFIG of sysexits.h."""
+    INTERRUPTED = 130
+
+
+class WatcherdError(Exception):
+    """An error whose message is meant for a person."""
+
+    status = Exit.FAILED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        """What happened, and to which path."""
+        self.hint = hint
+        """What to do next."""
+
+
+class UsageError(WatcherdError):
+    """The words of a command line make no sense together."""
+
+    status = Exit.USAGE
+
+
+class RegistryError(WatcherdError):
+    """The registry cannot be used: missing, locked, read-only, corrupt, or of another version."""
+
+
+class RegistryBusy(RegistryError):
+    """Another process holds the registry's write lock; trying again later may help."""
+
+
+class RootSuspended(WatcherdError):
+    """The models root is gone, unreadable, or not the one that the registry knows."""
+
+    status = Exit.NO_ROOT
+
+
+class Refused(WatcherdError):
+    """A guard said no."""
+
+    status = Exit.REFUSED
+
+
+class NoSuchModel(WatcherdError):
+    """No row fits what the person named."""
+
+    status = Exit.NO_MODEL
+
+
+class TrashError(WatcherdError):
+    """An artifact could not be moved to the trash or back; it is whole where it was."""
+
+
+class WatchError(WatcherdError):
+    """The models root cannot be watched at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong in the settings."""
+
+    key: str
+    """Dotted, as in ``retention.rule[0].max_to_keep``."""
+    value: object
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value!r}: expected {self.expected}"
+
+
+class SettingsError(WatcherdError):
+    """Settings that cannot be used; lists every fault at once."""
+
+    status = Exit.SETTINGS
+
+    def __init__(self, faults: Sequence[Fault], source: str) -> None:
+        self.faults = tuple(faults)
+        self.source = source
+        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        lines = [f"{source}: {count} in the settings", *(f"  {fault}" for fault in self.faults)]
+        super().__init__("\n".join(lines), hint="watcherd config check tells when they are right")

@@ -1,0 +1,290 @@
+"""What the cycle passes from hand to hand: records, readings, work, plan, report. Plain values.
+
+``Snapshot`` and ``Records`` go into ``drift.compare``; the ``Work`` it returns names what must be
+read; the ``Readings`` go into ``drift.conclude``; its ``Plan`` can be printed, counted and applied.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from watcherd.artifact import Artifact, Part, head_of
+
+
+class State(StrEnum):
+    """Of a model's row. The first three are on disk."""
+
+    PRESENT = "present"
+    INCOMPLETE = "incomplete"
+    UNREADABLE = "unreadable"
+    MISSING = "missing"
+    TRASHED = "trashed"
+    DELETED = "deleted"
+
+
+ON_DISK = frozenset({State.PRESENT, State.INCOMPLETE, State.UNREADABLE})
+
+
+class Verb(StrEnum):
+    """What happened to a model: the history's word for a change."""
+
+    REGISTERED = "registered"
+    UPDATED = "updated"
+    MOVED = "moved"
+    MISSING = "missing"
+    RETURNED = "returned"
+    INCOMPLETE = "incomplete"
+    COMPLETED = "completed"
+    UNREADABLE = "unreadable"
+    PRUNED = "pruned"
+    RESTORED = "restored"
+    REFRESHED = "refreshed"
+    """Facts changed, content did not: written, but no event in a model's life."""
+
+
+class Format(StrEnum):
+    """What an artifact's content says it is."""
+
+    H5 = "h5"
+    """A whole Keras model in HDF5."""
+    WEIGHTS_H5 = "weights_h5"
+    HDF5 = "hdf5"
+    """HDF5, but not a Keras model."""
+    CHECKPOINT = "checkpoint"
+
+
+class Outcome(StrEnum):
+    """How reading an artifact ended."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    UNREADABLE = "unreadable"
+    DENIED = "denied"
+    """Not permitted to look: a blind spot, the row is left alone."""
+    CHANGED = "changed"
+    """It changed or vanished while it was read: look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """An optimizer's settings; equal ones share one row."""
+
+    optimizer_type: str
+    learning_rate: float | None
+    """None where a schedule stands in its place."""
+    config: str
+    """Canonical JSON, floats normalised to float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What an artifact tells about its model. Every field may be unknown."""
+
+    keras_version: str | None = None
+    backend: str | None = None
+    class_name: str | None = None
+    depth: int | None = None
+    """Number of layers, as stored in the config."""
+    input_shape: str | None = None
+    """JSON: a list, or a list of lists for several inputs."""
+    output_shape: str | None = None
+    parameters: int | None = None
+    """Elements of the model's weights, without the optimizer's."""
+    variables: int | None = None
+    dtype: str | None = None
+    loss: str | None = None
+    metrics: str | None = None
+    """JSON list."""
+    custom_objects: str | None = None
+    """JSON list of the class names that Keras doesn't know."""
+    step: int | None = None
+    """Training steps by the file's own count."""
+    optimizer: Optimizer | None = None
+    architecture: str | None = None
+    """Canonical JSON of ``model_config``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading one artifact gave."""
+
+    outcome: Outcome
+    format: Format | None = None
+    reason: str | None = None
+    """Why it is incomplete or unreadable, in words for a person."""
+    fingerprint: str | None = None
+    """Hash of the content (docs/formats.md, "Fingerprint"); None where there is no head file."""
+    description: Description = field(default_factory=Description)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A model's row, as far as the cycle needs it."""
+
+    model_id: int
+    revision: int
+    """Counts the row's changes; a decision upon an older revision is dropped."""
+    path: str
+    state: State
+    fingerprint: str | None
+    parts: tuple[Part, ...]
+    """As last seen, ordered by path."""
+    resume: bool = False
+    """A state file names it as ``model_checkpoint_path``."""
+
+    @property
+    def head(self) -> Part | None:
+        return head_of(self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """An artifact, or the absence of one, that changed too recently to judge."""
+
+    path: str
+    parts: tuple[Part, ...]
+    """As seen; empty where it is absent."""
+    since: int
+    """When it was first seen so, in ns since the epoch."""
+    due: int
+    """When to look again, in ns since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What differs between a snapshot and the records of its scope."""
+
+    new: tuple[Artifact, ...] = ()
+    changed: tuple[tuple[Artifact, Record], ...] = ()
+    """Facts differ: to be read again."""
+    refreshed: tuple[tuple[Artifact, Record], ...] = ()
+    """Same content without a doubt; device number or ``resume`` differ."""
+    gone: tuple[Record, ...] = ()
+    """Proven absent, and settled."""
+    settling: tuple[Settling, ...] = ()
+
+    @property
+    def unread(self) -> tuple[Artifact, ...]:
+        """What must be read before anything can be concluded."""
+        return (*self.new, *(artifact for artifact, _ in self.changed))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One model's change: what happened, what was seen, and which row it is based upon."""
+
+    verb: Verb
+    path: str
+    """Where the model is now; for a missing one, where it was."""
+    record: Record | None
+    """The row to change; None makes a new one."""
+    artifact: Artifact | None
+    """What was seen at ``path``; None where it is gone."""
+    reading: Reading | None
+    """None where nothing was read again."""
+    resume: bool = False
+
+    @property
+    def from_path(self) -> str | None:
+        """Where a moved model was."""
+        if self.record is None or self.record.path == self.path:
+            return None
+        return self.record.path
+
+    @property
+    def reason(self) -> str | None:
+        return self.reading.reason if self.reading else None
+
+    @property
+    def state(self) -> State:
+        """The row's state once the change is applied."""
+        if self.reading is not None:
+            return _STATE_READ[self.reading.outcome]
+        if self.artifact is not None and self.record is not None:
+            return self.record.state
+        return State.TRASHED if self.verb is Verb.PRUNED else State.MISSING
+
+
+_STATE_READ = {
+    Outcome.COMPLETE: State.PRESENT,
+    Outcome.INCOMPLETE: State.INCOMPLETE,
+    Outcome.UNREADABLE: State.UNREADABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every change that makes the registry equal to what was seen."""
+
+    changes: tuple[Change, ...] = ()
+    settling: tuple[Settling, ...] = ()
+    blind: Mapping[str, str] = field(default_factory=dict)
+    """Path -> why nothing can be said about it."""
+    again: tuple[str, ...] = ()
+    """Paths that changed while they were read."""
+
+    @property
+    def events(self) -> tuple[Change, ...]:
+        """The changes that are events in a model's life."""
+        return tuple(change for change in self.changes if change.verb is not Verb.REFRESHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A change that is in the registry now."""
+
+    change: Change
+    model_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a plan."""
+
+    applied: tuple[Applied, ...] = ()
+    dropped: tuple[str, ...] = ()
+    """Paths whose change no longer held, on the disk or in the registry: look again."""
+
+    @property
+    def events(self) -> tuple[Applied, ...]:
+        """What is an event in a model's life."""
+        return tuple(one for one in self.applied if one.change.verb is not Verb.REFRESHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model as retention sees it. Times are nanoseconds since the epoch."""
+
+    model_id: int
+    path: str
+    interval: str | None
+    ticker: str | None
+    type: str | None
+    format: str
+    family: str
+    architecture_id: int | None
+    step: int | None
+    state: State
+    modified_ns: int
+    seen_ns: int
+    """First seen, or moved to where it is now, whichever is later."""
+    size_bytes: int
+    revision: int = 0
+    resume: bool = False
+    pinned: bool = False
+    aliased: bool = False
+
+    @property
+    def group(self) -> tuple[object, ...]:
+        """Its family: retention works on one at a time."""
+        return (self.family, self.format, self.architecture_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Keep or remove, and why."""
+
+    candidate: Candidate
+    keep: bool
+    reasons: tuple[str, ...]
+    """Of the keeps and guards that hold it; of the rule that lets it go. Never empty."""

@@ -1,0 +1,303 @@
+"""The cycle: scan, load, compare, read, conclude, apply. The only place where its order stands.
+
+Events are hints; the disk is the truth. Whatever woke us only names a scope; the cause is a label.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from watcherd import drift, logs, scan, trash
+from watcherd.artifact import Artifact, Part, Role, Snapshot
+from watcherd.child import Broken, Child
+from watcherd.errors import TrashError
+from watcherd.naming import Naming
+from watcherd.plan import (
+    ON_DISK,
+    Change,
+    Outcome,
+    Plan,
+    Reading,
+    Record,
+    Report,
+    Settling,
+    Work,
+)
+from watcherd.readers.batch import Job, read_batch
+from watcherd.registry import Direction, Intent, Kin, Registry, Root, Writer
+from watcherd.root import Marker, new_marker, open_root, read_marker, write_marker
+from watcherd.scope import Request, Scope, folders, parent_of
+
+PATIENCE = 10.0
+"""Seconds that a command waits for what settles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What one cycle was asked, saw, decided and did."""
+
+    request: Request
+    scope: Scope
+    """What was looked at: the request's scope and the folders that moves led to."""
+    snapshot: Snapshot
+    plan: Plan
+    report: Report
+    seconds: float
+
+    @property
+    def blind(self) -> dict[str, str]:
+        """Every path that nothing can be said about, with the reason."""
+        return {**self.snapshot.blind, **self.plan.blind}
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What was applied and is an event in a model's life."""
+        return tuple(one.change for one in self.report.events)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Paths to look at again: changed while they were read, or since."""
+        return (*self.plan.again, *self.report.dropped)
+
+
+@dataclass
+class Reconciler:
+    """Keeps one registry equal to one models root, a scope at a time."""
+
+    registry: Registry
+    root: Root
+    naming: Naming
+    settle: float
+    """Seconds."""
+    actor: str
+    child: Child[Job, Reading] = field(default_factory=lambda: Child(read_batch))
+    looks: dict[str, Settling] = field(default_factory=dict)
+    """What settled when it was last looked at, by path."""
+
+    def close(self) -> None:
+        """End the reading child."""
+        self.child.close()
+
+    def check_root(self) -> None:
+        """Raise RootSuspended where the root is not the one that the registry knows."""
+        with open_root(Path(self.root.path), self.root.uuid):
+            pass
+
+    def cycle(self, request: Request, *, dry_run: bool = False, reread: bool = False) -> Cycle:
+        """Make the registry equal to the disk for a scope; says what differed.
+
+        Raises RootSuspended where the root is not there, and RegistryError.
+        """
+        started = time.monotonic()
+        with open_root(Path(self.root.path), self.root.uuid) as root_fd:
+            trashed = frozenset() if dry_run else self._settle_intents(root_fd)
+            look = self._look(root_fd, request.scope, trashed, reread=reread)
+            plan = drift.conclude(
+                look.work,
+                look.readings,
+                kin=look.kin.lost,
+                resume=look.snapshot.resume,
+                trashed=trashed,
+            )
+            report = Report() if dry_run else self._apply(root_fd, plan, request, look.now)
+        return Cycle(request, look.scope, look.snapshot, plan, report, time.monotonic() - started)
+
+    def cycle_until_settled(
+        self, request: Request, *, patience: float = PATIENCE, reread: bool = False
+    ) -> tuple[Cycle, ...]:
+        """Cycles over one scope until nothing in it settles, or ``patience`` seconds have passed.
+
+        The last one's plan names what still settles.
+        """
+        give_up = time.monotonic() + patience
+        cycles = [self.cycle(request, reread=reread)]
+        while wait := self._wait_for(cycles[-1], give_up):
+            time.sleep(wait)
+            cycles.append(self.cycle(request))
+        return tuple(cycles)
+
+    def _wait_for(self, last: Cycle, give_up: float) -> float:
+        """Seconds until something of the last cycle may be looked at again; 0 to stop."""
+        dues = [(seen.due - time.time_ns()) / 1e9 for seen in last.plan.settling]
+        dues += [self.settle for _ in last.unfinished]
+        if not dues or time.monotonic() >= give_up:
+            return 0.0
+        # A clock set back makes a due lie far off: look again after `settle` at the latest.
+        return min(max(min(dues), 0.01), max(self.settle, 0.01))
+
+    def _settle_intents(self, root_fd: int) -> frozenset[int]:
+        """Finish what a crash left half done; returns the models that the trash holds whole.
+
+        The registry says what was meant, the disk what was done. Where nothing had moved yet the
+        intent is dropped: its decision is old. Where something had, the rest follows.
+        """
+        trashed = set()
+        for intent in self.registry.intents(self.root.root_id, unsettled=True):
+            if self._settle_intent(root_fd, intent):
+                trashed.add(intent.record.model_id)
+        return frozenset(trashed)
+
+    def _settle_intent(self, root_fd: int, intent: Intent) -> bool:
+        """Whether the trash holds it whole, on its way out."""
+        try:
+            entry = entry_of(intent)
+            held = trash.holds(root_fd, entry)
+            if intent.direction is Direction.BACK:
+                if held is trash.Held.WHOLE:
+                    self.registry.turn(intent.record.model_id, Direction.OUT)
+                elif held is trash.Held.PARTLY:
+                    trash.bring_back(root_fd, entry)
+                return False
+            if held is trash.Held.PARTLY:
+                trash.move_out(root_fd, entry, manifest_of(intent))
+            elif held is trash.Held.NOTHING:
+                self.registry.cancel(intent.record.model_id)
+                return False
+        except TrashError as error:
+            logs.get().error(
+                logs.FAILURE_RAISED, path=intent.record.path, error=error.message, hint=error.hint
+            )
+            return False
+        return True
+
+    def _look(
+        self, root_fd: int, scope: Scope, trashed: frozenset[int], *, reread: bool
+    ) -> "_Look":
+        """Scan and compare; a possible move widens the scope to the folder it came from."""
+        readings: dict[str, Reading] = {}
+        read: dict[str, tuple[Part, ...]] = {}
+        while True:
+            # Before the scan, so that what changes during it lies in the future and settles.
+            now = time.time_ns()
+            snapshot = scan.scan(root_fd, scope, self.naming)
+            records = self.registry.load(self.root.root_id, scope)
+            work = drift.compare(
+                snapshot,
+                records,
+                now=now,
+                settle=self._settle_ns,
+                looks=self.looks,
+                trashed=trashed,
+                reread=reread,
+            )
+            fresh = [one for one in work.unread if read.get(one.path) != one.parts]
+            readings.update(self._read(fresh))
+            read.update((one.path, one.parts) for one in fresh)
+            kin = self._find_kin(work, readings)
+            wider = scope | folders(parent_of(record.path) for record in kin.elsewhere)
+            if wider == scope:
+                self._remember(scope, work)
+                readings = {one.path: readings[one.path] for one in work.unread}
+                return _Look(scope, now, snapshot, work, readings, kin)
+            scope = wider
+
+    @property
+    def _settle_ns(self) -> int:
+        return int(self.settle * 1e9)
+
+    def _read(self, artifacts: Iterable[Artifact]) -> dict[str, Reading]:
+        jobs = [(self.root.path, artifact) for artifact in artifacts]
+        results = self.child.map(jobs)
+        return {
+            artifact.path: _reading_of(result)
+            for (_, artifact), result in zip(jobs, results, strict=True)
+        }
+
+    def _find_kin(self, work: Work, readings: dict[str, Reading]) -> Kin:
+        if not work.unread:
+            return Kin((), ())
+        seen = [readings[artifact.path].fingerprint for artifact in work.unread]
+        return self.registry.find_kin(self.root.root_id, work.unread, filter(None, seen))
+
+    def _remember(self, scope: Scope, work: Work) -> None:
+        """What settles now is compared with the next look; what no longer does is forgotten."""
+        for path in [path for path in self.looks if scope.covers(parent_of(path))]:
+            del self.looks[path]
+        self.looks.update((seen.path, seen) for seen in work.settling)
+
+    def _apply(self, root_fd: int, plan: Plan, request: Request, now: int) -> Report:
+        if not plan.changes:
+            return Report()
+        if self.root.uuid is None:
+            self._meet_root(root_fd)
+        writer = Writer(self.root.root_id, self.naming, request.cause, self.actor, now)
+        return self.registry.apply(plan, writer, partial(_still_holds, root_fd))
+
+    def _meet_root(self, root_fd: int) -> None:
+        """Put our marker on the root, or take note of the one that it bears.
+
+        A marker that was there before this registry means a registry was lost or restored:
+        nothing is pruned then until a person says so.
+        """
+        marker = read_marker(root_fd)
+        found = marker is not None
+        if marker is None:
+            marker = new_marker(self.registry.url)
+            if not _try_to_mark(root_fd, marker):
+                return
+        self.root = self.registry.mark_root(
+            self.root, uuid=marker.uuid, host=marker.host, prune_confirmed=not found
+        )
+
+
+def entry_of(intent: Intent) -> trash.Entry:
+    """What the trash moves for an intent: the files, never a trainer's temporary folder."""
+    parts = tuple(part for part in intent.record.parts if part.role is not Role.TEMPORARY)
+    return trash.Entry(intent.record.path, intent.trash_path, parts)
+
+
+def manifest_of(intent: Intent) -> dict[str, object]:
+    """What stands beside the files in the trash, for the day when the registry is lost."""
+    return {
+        "model_id": intent.record.model_id,
+        "fingerprint": intent.record.fingerprint,
+        "reasons": list(intent.reasons),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    scope: Scope
+    now: int
+    snapshot: Snapshot
+    work: Work
+    readings: dict[str, Reading]
+    kin: Kin
+
+
+def _try_to_mark(root_fd: int, marker: Marker) -> bool:
+    """A root that we may only read works too: without marker, and without pruning."""
+    try:
+        write_marker(root_fd, marker)
+    except OSError:
+        return False
+    return True
+
+
+def _reading_of(result: Reading | Broken) -> Reading:
+    if isinstance(result, Broken):
+        return Reading(Outcome.UNREADABLE, reason=f"reading it failed: {result.reason}")
+    return result
+
+
+def _still_holds(root_fd: int, change: Change) -> bool:
+    """Look at the disk once more, inside the transaction that writes the change."""
+    if change.artifact is not None and not scan.is_unchanged(root_fd, change.artifact):
+        return False
+    left = change.artifact is None or (
+        change.from_path is not None
+        and change.record is not None
+        and change.record.state in ON_DISK
+    )
+    return not left or (change.record is not None and _has_left(root_fd, change.record))
+
+
+def _has_left(root_fd: int, record: Record) -> bool:
+    """Whether none of the record's own files is at its path; another's may be."""
+    try:
+        facts = [(part, scan.fact_of(root_fd, part.path)) for part in record.parts]
+    except OSError:
+        return False
+    return all(fact is None or fact.inode != part.fact.inode for part, fact in facts)

@@ -1,0 +1,24 @@
+"""The registry: SQLite (or what SQLAlchemy speaks), one row a model, append-only history."""
+
+from watcherd.registry.changes import Writer
+from watcherd.registry.clock import iso, ns_of
+from watcherd.registry.engine import Mode, path_of
+from watcherd.registry.intents import Direction, Intent
+from watcherd.registry.queries import Filter, Row
+from watcherd.registry.records import Kin
+from watcherd.registry.store import Registry, Root
+
+__all__ = [
+    "Direction",
+    "Filter",
+    "Intent",
+    "Kin",
+    "Mode",
+    "Registry",
+    "Root",
+    "Row",
+    "Writer",
+    "iso",
+    "ns_of",
+    "path_of",
+]

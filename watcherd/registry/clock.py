@@ -1,0 +1,24 @@
+"""Times as the registry writes them: ISO-8601, UTC, milliseconds."""
+
+from datetime import UTC, datetime
+
+
+def iso(ns: int) -> str:
+    """``2026-01-31T23:59:59.123Z`` of nanoseconds since the epoch.
+
+    Years beyond 9999 or before 1 (a damaged mtime) are held to the ends.
+    """
+    seconds, rest = divmod(ns, 1_000_000_000)
+    seconds = min(max(seconds, _FIRST), _LAST)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
+
+
+def ns_of(text: str) -> int:
+    """Nanoseconds since the epoch of such a text."""
+    moment = datetime.fromisoformat(text)
+    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+
+
+_FIRST = -62_135_596_800
+_LAST = 253_402_300_799

@@ -1,0 +1,217 @@
+"""Opening the registry: SQLite in WAL mode, one clear error for each way it can fail.
+
+Writers take the write lock when their transaction begins (BEGIN IMMEDIATE), so that what a
+transaction checks cannot change before it commits. ``synchronous=FULL``: history and marks cannot
+be rebuilt from disk.
+"""
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError
+from sqlalchemy.pool import QueuePool
+
+from watcherd.errors import Fault, RegistryBusy, RegistryError, SettingsError
+from watcherd.registry import schema
+
+BUSY_SECONDS = 5.0
+"""How long a statement waits for another writer before it says so."""
+
+READS = "watcherd_reads"
+"""Execution option of a connection that only reads: it needs no write lock."""
+
+SQLITE_MAGIC = b"SQLite format 3\x00"
+
+
+class Mode(Enum):
+    """What a command may do with a registry."""
+
+    READ = "read"
+    WRITE = "write"
+    CREATE = "create"
+    """Create or migrate it, too: ``run`` and ``reconcile`` only."""
+
+
+def path_of(url: str) -> Path | None:
+    """The file of an SQLite registry; None for other databases. Raises SettingsError."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        fault = Fault("registry.url", url, "a database URL such as sqlite:////var/lib/registry.db")
+        raise SettingsError([fault], "registry") from None
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return Path(parsed.database)
+
+
+def open_engine(url: str, mode: Mode) -> Engine:
+    """An engine whose registry exists, is readable and has the present schema.
+
+    Raises RegistryError with what to do next.
+    """
+    path = path_of(url)
+    if path is not None:
+        _check_file(path, mode)
+    engine = _sqlite(path, mode) if path is not None else create_engine(url)
+    try:
+        with translated(url):
+            _bring_up(engine, url, path, mode)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def close_engine(engine: Engine, url: str, mode: Mode) -> None:
+    """Close every connection, and leave a file that a user who may only read can open.
+
+    A WAL database needs its ``-shm`` file, which the last writer to leave removes; in DELETE mode
+    it needs nothing. While others still use it they keep it in WAL mode, which is right too.
+    """
+    engine.dispose()
+    path = path_of(url)
+    if path is None or mode is Mode.READ:
+        return
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=0)) as last,
+    ):
+        last.execute("PRAGMA journal_mode=DELETE")
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn the database's errors into ones that say what to do next."""
+    try:
+        yield
+    except IntegrityError:
+        raise  # not the database's failure but another writer's haste; apply knows what to do
+    except DBAPIError as error:
+        raise _translate(url, error) from error
+
+
+def _check_file(path: Path, mode: Mode) -> None:
+    if mode is Mode.CREATE:
+        try:
+            path.parent.mkdir(mode=0o2775, parents=True, exist_ok=True)
+        except OSError as error:
+            raise RegistryError(
+                f"the registry's folder {path.parent} cannot be made: {error.strerror}",
+                hint="give a registry.url where this user may write",
+            ) from None
+    elif not path.exists():
+        raise RegistryError(
+            f"there is no registry at {path}",
+            hint="watcherd reconcile makes one, and so does watcherd run",
+        )
+    if path.exists() and path.stat().st_size:
+        _check_magic(path)
+
+
+def _check_magic(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(SQLITE_MAGIC))
+    except OSError as error:
+        raise RegistryError(
+            f"the registry {path} cannot be read: {error.strerror}",
+            hint="check its owner and permissions",
+        ) from None
+    if magic != SQLITE_MAGIC:
+        raise _corrupt(str(path), "it is not an SQLite database")
+
+
+def _sqlite(path: Path, mode: Mode) -> Engine:
+    uri = f"file:{_quoted(path)}"
+    if mode is Mode.READ:
+        # Without a -shm file and the right to make one, only an immutable look is possible; that
+        # is safe then, as no writer can be there without a -shm file.
+        needs_shm = not path.with_name(path.name + "-shm").exists()
+        frozen = needs_shm and not os.access(path.parent, os.W_OK)
+        uri += "?mode=ro" + ("&immutable=1" if frozen else "")
+    elif mode is Mode.WRITE:
+        uri += "?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,  # transactions are begun below, not guessed by the driver
+            check_same_thread=False,
+        )
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
+    writes = mode is not Mode.READ
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA foreign_keys=ON")
+        if writes:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get(READS)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes and not reads else "BEGIN")
+
+    return engine
+
+
+def _quoted(path: Path) -> str:
+    """As SQLite's URI file names want it."""
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _bring_up(engine: Engine, url: str, path: Path | None, mode: Mode) -> None:
+    with engine.connect() as connection:
+        revision = schema.revision_of(connection)
+    schema.refuse_unknown(revision, url)
+    if revision == schema.HEAD:
+        return
+    if mode is not Mode.CREATE:
+        raise RegistryError(
+            f"the registry {url} has schema {revision or 'none'}, not {schema.HEAD}",
+            hint="watcherd reconcile brings it up to date, after making a copy",
+        )
+    if revision is not None and path is not None:
+        shutil.copy2(path, path.with_name(f"{path.name}.before-{schema.HEAD}.{int(time.time())}"))
+    with engine.begin() as connection:
+        schema.upgrade(connection)
+
+
+def _translate(url: str, error: DBAPIError) -> RegistryError:
+    text = str(error.orig)
+    if "locked" in text or "busy" in text:
+        return RegistryBusy(
+            f"the registry {url} is locked by another process",
+            hint="it is tried again; if it stays locked, find who holds it with fuser or lsof",
+        )
+    if "readonly" in text or "read-only" in text:
+        return RegistryError(
+            f"the registry {url} may only be read by this user ({text})",
+            hint="run as the user that owns it, or give this user's group write permission",
+        )
+    if "disk" in text and "full" in text:
+        return RegistryError(f"no space left for the registry {url}", hint="free some disk space")
+    if isinstance(error, DatabaseError) and ("malformed" in text or "not a database" in text):
+        return _corrupt(url, text)
+    return RegistryError(f"the registry {url} failed: {text}", hint="see docs/registry.md")
+
+
+def _corrupt(place: str, why: str) -> RegistryError:
+    return RegistryError(
+        f"the registry {place} is damaged: {why}",
+        hint="move it away and restore the newest copy beside it, or run watcherd reconcile to "
+        "make a new one from the disk (marks and history are then lost)",
+    )

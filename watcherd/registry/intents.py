@@ -1,0 +1,144 @@
+"""The trash table: what is on its way out, in the trash, or on its way back.
+
+A row is an intent. It is written before the first file moves, and only if the model is still what
+was decided upon; what became of it the cycle sees on the disk.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, select, update
+
+from watcherd.plan import ON_DISK, Candidate, Record, State
+from watcherd.registry.clock import iso, ns_of
+from watcherd.registry.records import records_where
+from watcherd.registry.tables import alias, model, trash
+
+
+class Direction(StrEnum):
+    """Where an intent's files are meant to be."""
+
+    OUT = "out"
+    BACK = "back"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A model whose files are, or are to be, in the trash or back from it."""
+
+    record: Record
+    trash_path: str
+    direction: Direction
+    reasons: tuple[str, ...]
+
+
+def list_candidates(connection: Connection, root_id: int) -> list[Candidate]:
+    """Every model on disk as retention sees it; copies in ensembles go with their models."""
+    has_alias = exists().where(alias.c.model_id == model.c.model_id)
+    rows = connection.execute(
+        select(model, has_alias.label("aliased")).where(
+            model.c.root_id == root_id,
+            model.c.state.in_(sorted(ON_DISK)),
+            model.c.copy_of.is_(None),
+        )
+    )
+    return [
+        Candidate(
+            model_id=row.model_id,
+            path=row.path,
+            interval=row.interval,
+            ticker=row.ticker,
+            type=row.type,
+            format=row.format,
+            family=row.family,
+            architecture_id=row.architecture_id,
+            step=row.step,
+            state=State(row.state),
+            modified_ns=ns_of(row.modified_at),
+            seen_ns=ns_of(row.placed_at),
+            size_bytes=row.size_bytes,
+            revision=row.revision,
+            resume=bool(row.resume),
+            pinned=bool(row.pinned),
+            aliased=bool(row.aliased),
+        )
+        for row in rows
+    ]
+
+
+def intend(
+    connection: Connection,
+    one: Candidate,
+    trash_path: str,
+    reasons: Sequence[str],
+    *,
+    now: int,
+    expires: int,
+) -> Intent | None:
+    """Write the intent to move a model out; None if it is not what was decided upon any more.
+
+    State and marks are looked at again here, under the write lock: a pin that was set since the
+    decision holds. Times are in ns since the epoch.
+    """
+    unmarked = (model.c.pinned == 0, model.c.resume == 0, ~exists().where(_of(alias)))
+    decided_upon = (
+        model.c.model_id == one.model_id,
+        model.c.revision == one.revision,
+        model.c.state == State.PRESENT,
+    )
+    found = records_where(connection, *decided_upon, *unmarked, ~exists().where(_of(trash)))
+    if not found:
+        return None
+    connection.execute(
+        insert(trash).values(
+            model_id=one.model_id,
+            trash_path=trash_path,
+            trashed_at=iso(now),
+            expires_at=iso(expires),
+            reasons=json.dumps(list(reasons)),
+        )
+    )
+    return Intent(found[0], trash_path, Direction.OUT, tuple(reasons))
+
+
+def list_intents(connection: Connection, root_id: int, *, unsettled: bool = False) -> list[Intent]:
+    """What the trash table holds; ``unsettled``: only what a crash may have left half done.
+
+    That is what is on its way out while its row is still on disk, and all that is on its way back.
+    """
+    conditions = [model.c.root_id == root_id, exists().where(_of(trash))]
+    records = {record.model_id: record for record in records_where(connection, *conditions)}
+    rows = connection.execute(select(trash).join(model).where(model.c.root_id == root_id))
+    intents = [
+        Intent(
+            records[row.model_id],
+            row.trash_path,
+            Direction(row.direction),
+            tuple(json.loads(row.reasons)),
+        )
+        for row in rows
+    ]
+    return [one for one in intents if not unsettled or is_unsettled(one)]
+
+
+def is_unsettled(intent: Intent) -> bool:
+    """Whether the disk may not be what the intent says yet."""
+    return intent.direction is Direction.BACK or intent.record.state in ON_DISK
+
+
+def cancel(connection: Connection, model_id: int) -> None:
+    """Forget an intent: nothing of the model is in the trash."""
+    connection.execute(delete(trash).where(trash.c.model_id == model_id))
+
+
+def turn(connection: Connection, model_id: int, direction: Direction) -> None:
+    """Mean a trashed model's files to be elsewhere from now on."""
+    connection.execute(
+        update(trash).where(trash.c.model_id == model_id).values(direction=direction)
+    )
+
+
+def _of(table: Table) -> ColumnElement[bool]:
+    return table.c.model_id == model.c.model_id

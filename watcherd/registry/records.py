@@ -1,0 +1,144 @@
+"""Reading what the cycle needs of the registry: the records of a scope, and their kin."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from watcherd.artifact import Artifact, FileFact, Part, Role
+from watcherd.plan import ON_DISK, Record, State
+from watcherd.registry.tables import model, model_file
+from watcherd.scope import ROOT, Scope
+
+T = TypeVar("T")
+
+CHUNK = 400
+"""Values in one IN list or OR chain: SQLite's expression depth ends at 1,000."""
+
+IS_ON_DISK = model.c.state.in_(sorted(ON_DISK))
+
+_HEADS = model_file.c.role.in_([Role.H5, Role.INDEX])
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """Rows that share a path, an inode or a fingerprint with something new."""
+
+    lost: tuple[Record, ...]
+    """Not on disk: missing, trashed or deleted."""
+    elsewhere: tuple[Record, ...]
+    """On disk by the registry; whether they still are, their folders must tell."""
+
+
+def load(connection: Connection, root_id: int, scope: Scope) -> list[Record]:
+    """The rows on disk whose folder the scope covers."""
+    found: list[Record] = []
+    for condition in _conditions(scope):
+        found += records_where(connection, model.c.root_id == root_id, IS_ON_DISK, condition)
+    return found
+
+
+def find_kin(
+    connection: Connection,
+    root_id: int,
+    new: Iterable[Artifact],
+    fingerprints: Iterable[str],
+) -> Kin:
+    """What the new artifacts may continue. Rows on disk at their own paths are no kin."""
+    artifacts = tuple(new)
+    paths = [artifact.path for artifact in artifacts]
+    facts = [artifact.head.fact for artifact in artifacts if artifact.head]
+    is_lost = model.c.state.not_in(sorted(ON_DISK))
+    by_content = model.c.fingerprint.in_
+    elsewhere_by_content = ~model_file.c.device.in_({fact.device for fact in facts})
+    found: dict[int, Record] = {}
+    conditions = [
+        *(and_(is_lost, model.c.path.in_(chunk)) for chunk in _chunks(paths)),
+        *(
+            model.c.model_id.in_(
+                select(model_file.c.model_id).where(_HEADS, model_file.c.inode.in_(chunk))
+            )
+            for chunk in _chunks([fact.inode for fact in facts])
+        ),
+        *(
+            and_(
+                by_content(chunk),
+                model.c.model_id.in_(
+                    select(model_file.c.model_id).where(_HEADS, elsewhere_by_content)
+                ),
+            )
+            for chunk in _chunks(list(set(fingerprints)))
+        ),
+    ]
+    for condition in conditions:
+        for record in records_where(connection, model.c.root_id == root_id, condition):
+            found[record.model_id] = record
+    own = set(paths)
+    return Kin(
+        lost=tuple(r for r in found.values() if r.state not in ON_DISK),
+        elsewhere=tuple(r for r in found.values() if r.state in ON_DISK and r.path not in own),
+    )
+
+
+def _conditions(scope: Scope) -> Iterator[ColumnElement[bool]]:
+    if scope == ROOT:
+        yield IS_ON_DISK
+        return
+    for trees in _chunks(sorted(scope.trees)):
+        yield or_(*(_below(tree) for tree in trees))
+    for folders in _chunks(sorted(scope.folders)):
+        yield model.c.folder.in_(folders)
+
+
+def _below(tree: str) -> ColumnElement[bool]:
+    """A range, so that the index serves it: ``0`` is the character after ``/``."""
+    return or_(
+        model.c.folder == tree, and_(model.c.folder > f"{tree}/", model.c.folder < f"{tree}0")
+    )
+
+
+def records_where(connection: Connection, *conditions: ColumnElement[bool]) -> list[Record]:
+    """The rows that meet every condition."""
+    condition = and_(*conditions)
+    parts = _parts(connection, condition)
+    rows = connection.execute(
+        select(
+            model.c.model_id,
+            model.c.revision,
+            model.c.path,
+            model.c.state,
+            model.c.fingerprint,
+            model.c.resume,
+        ).where(condition)
+    )
+    return [
+        Record(
+            row.model_id,
+            row.revision,
+            row.path,
+            State(row.state),
+            row.fingerprint,
+            tuple(sorted(parts[row.model_id], key=lambda part: part.path)),
+            bool(row.resume),
+        )
+        for row in rows
+    ]
+
+
+def _parts(connection: Connection, condition: ColumnElement[bool]) -> defaultdict[int, list[Part]]:
+    parts: defaultdict[int, list[Part]] = defaultdict(list)
+    rows = connection.execute(
+        select(model_file).where(
+            model_file.c.model_id.in_(select(model.c.model_id).where(condition))
+        )
+    )
+    for row in rows:
+        fact = FileFact(row.size_bytes, row.mtime_ns, row.ctime_ns, row.inode, row.device)
+        parts[row.model_id].append(Part(Role(row.role), row.path, fact))
+    return parts
+
+
+def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (values[at : at + CHUNK] for at in range(0, len(values), CHUNK))

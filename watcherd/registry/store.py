@@ -1,0 +1,245 @@
+"""The registry as the cycle and the commands use it."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import ColumnElement, Connection, Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from watcherd.artifact import Artifact
+from watcherd.plan import Applied, Candidate, Change, Plan, Record, Report
+from watcherd.registry import changes, intents, queries, records
+from watcherd.registry.engine import READS, Mode, close_engine, open_engine, translated
+from watcherd.registry.intents import Direction, Intent
+from watcherd.registry.records import Kin
+from watcherd.registry.tables import root as root_table
+from watcherd.scope import Scope
+
+BATCH = 500
+"""Changes in one write transaction: short enough that a person's pin never waits long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The registry's row of a models root."""
+
+    root_id: int
+    uuid: str | None
+    """None until the root's marker is written."""
+    host: str | None
+    path: str
+    prune_confirmed: bool
+
+
+class Registry:
+    """One open registry. Every method raises RegistryError with what to do next."""
+
+    def __init__(self, url: str, mode: Mode = Mode.READ) -> None:
+        self.url = url
+        self.mode = mode
+        self._engine: Engine = open_engine(url, mode)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it so that users who may only read can read it."""
+        close_engine(self._engine, self.url, self.mode)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that holds the write lock from its first statement."""
+        with translated(self.url), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the registry and locks nobody out."""
+        with (
+            translated(self.url),
+            self._engine.connect().execution_options(**{READS: True}) as connection,
+        ):
+            yield connection
+
+    # -- the root ---------------------------------------------------------------------------------
+
+    def root(self, path: str) -> Root | None:
+        """The row of the root at this path."""
+        with self.reading() as connection:
+            return _root_where(connection, root_table.c.path == path)
+
+    def root_of_marker(self, uuid: str) -> Root | None:
+        """The row of the root that bears this marker, wherever it was."""
+        with self.reading() as connection:
+            return _root_where(connection, root_table.c.uuid == uuid)
+
+    def move_root(self, root: Root, path: str) -> Root:
+        """Note that a root is at another path now."""
+        with self.writing() as connection:
+            connection.execute(
+                update(root_table).where(root_table.c.root_id == root.root_id).values(path=path)
+            )
+        return replace(root, path=path)
+
+    def add_root(self, path: str) -> Root:
+        """The row of the root at this path, made where there is none."""
+        known = self.root(path)
+        if known is not None:
+            return known
+        with self.writing() as connection:
+            connection.execute(insert(root_table).values(path=path))
+        made = self.root(path)
+        assert made is not None  # inserted above
+        return made
+
+    def mark_root(self, root: Root, *, uuid: str, host: str, prune_confirmed: bool) -> Root:
+        """Remember the marker that the root bears."""
+        with self.writing() as connection:
+            connection.execute(
+                update(root_table)
+                .where(root_table.c.root_id == root.root_id)
+                .values(uuid=uuid, host=host, prune_confirmed=int(prune_confirmed))
+            )
+        return replace(root, uuid=uuid, host=host, prune_confirmed=prune_confirmed)
+
+    # -- the cycle --------------------------------------------------------------------------------
+
+    def load(self, root_id: int, scope: Scope) -> list[Record]:
+        """The rows on disk whose folder the scope covers."""
+        with self.reading() as connection:
+            return records.load(connection, root_id, scope)
+
+    def find_kin(self, root_id: int, new: Iterable[Artifact], fingerprints: Iterable[str]) -> Kin:
+        """The rows that new artifacts may continue."""
+        with self.reading() as connection:
+            return records.find_kin(connection, root_id, new, fingerprints)
+
+    def apply(
+        self, plan: Plan, writer: changes.Writer, still_holds: Callable[[Change], bool]
+    ) -> Report:
+        """Write a plan, batch by batch; what no longer holds is dropped and named.
+
+        Moves and losses go first and together: two models may swap their paths.
+        """
+        moves = [c for c in plan.changes if c.from_path or c.artifact is None]
+        rest = [c for c in plan.changes if not (c.from_path or c.artifact is None)]
+        # What is made anew where a moved model was belongs to the same transaction.
+        vacated = {change.record.path for change in moves if change.record}
+        moves += [c for c in rest if c.record is None and c.path in vacated]
+        rest = [c for c in rest if not (c.record is None and c.path in vacated)]
+        applied: list[Applied] = []
+        dropped: list[str] = []
+        for batch in [moves, *(rest[at : at + BATCH] for at in range(0, len(rest), BATCH))]:
+            if batch:
+                done, left = self._write(batch, writer, still_holds)
+                applied += done
+                dropped += left
+        return Report(tuple(applied), tuple(dropped))
+
+    # -- the trash --------------------------------------------------------------------------------
+
+    def candidates(self, root_id: int) -> list[Candidate]:
+        """Every model on disk as retention sees it."""
+        with self.reading() as connection:
+            return intents.list_candidates(connection, root_id)
+
+    def intents(self, root_id: int, *, unsettled: bool = False) -> list[Intent]:
+        """What is in the trash or on its way; ``unsettled``: only what may be half done."""
+        with self.reading() as connection:
+            return intents.list_intents(connection, root_id, unsettled=unsettled)
+
+    def intend(
+        self, one: Candidate, trash_path: str, reasons: Sequence[str], *, now: int, expires: int
+    ) -> Intent | None:
+        """Write the intent to move a model out, if it is still what was decided upon."""
+        with self.writing() as connection:
+            return intents.intend(connection, one, trash_path, reasons, now=now, expires=expires)
+
+    def cancel(self, model_id: int) -> None:
+        """Forget an intent: nothing of the model is in the trash."""
+        with self.writing() as connection:
+            intents.cancel(connection, model_id)
+
+    def turn(self, model_id: int, direction: Direction) -> None:
+        """Mean a trashed model's files to be elsewhere from now on."""
+        with self.writing() as connection:
+            intents.turn(connection, model_id, direction)
+
+    # -- questions --------------------------------------------------------------------------------
+
+    def models(
+        self, chosen: queries.Filter, *, sort: str = "path", limit: int | None = None
+    ) -> list[queries.Row]:
+        """The models that pass a filter."""
+        with self.reading() as connection:
+            return queries.list_models(connection, chosen, sort=sort, limit=limit)
+
+    def find(self, model_id: int) -> queries.Row | None:
+        """Everything known of one model."""
+        with self.reading() as connection:
+            return queries.find_model(connection, model_id)
+
+    def ids_at(self, path: str) -> list[int]:
+        """The models that a path means, the likeliest first."""
+        with self.reading() as connection:
+            return queries.ids_at(connection, path)
+
+    def history(
+        self,
+        *,
+        model_id: int | None = None,
+        since: str | None = None,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> list[queries.Row]:
+        """What happened, oldest first."""
+        with self.reading() as connection:
+            return queries.list_history(
+                connection, model_id=model_id, since=since, after=after, limit=limit
+            )
+
+    def last_history_id(self) -> int:
+        """The newest line of the history; 0 where there is none."""
+        with self.reading() as connection:
+            return queries.last_history_id(connection)
+
+    def states(self) -> dict[str, int]:
+        """State -> number of models."""
+        with self.reading() as connection:
+            return queries.count_states(connection)
+
+    def places_of(self, ids: Sequence[int]) -> dict[int, queries.Row]:
+        """What every log line of a model carries, by model_id."""
+        with self.reading() as connection:
+            return queries.places_of(connection, ids)
+
+    def _write(
+        self,
+        batch: Sequence[Change],
+        writer: changes.Writer,
+        still_holds: Callable[[Change], bool],
+    ) -> tuple[list[Applied], list[str]]:
+        try:
+            with self.writing() as connection:
+                return changes.write(connection, batch, writer, still_holds)
+        except IntegrityError:
+            # Another process registered one of these paths since it was looked at.
+            return [], [change.path for change in batch]
+
+
+def _root_where(connection: Connection, condition: ColumnElement[bool]) -> Root | None:
+    row = connection.execute(select(root_table).where(condition)).one_or_none()
+    if row is None:
+        return None
+    return Root(row.root_id, row.uuid, row.host, row.path, bool(row.prune_confirmed))

@@ -1,0 +1,201 @@
+"""The registry's tables (docs/registry.md). The views stand in ``migrations/views.sql``.
+
+Times are ISO-8601 UTC text with milliseconds, so that they sort as text and read as they are;
+``*_ns`` are integers; JSON columns hold JSON text. Each index names the query that needs it.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+_ON_DISK = text("state IN ('present', 'incomplete', 'unreadable')")
+
+root = Table(
+    "root",
+    metadata,
+    Column("root_id", Integer, primary_key=True),
+    Column("uuid", Text, unique=True),  # null until the marker is written
+    Column("host", Text),  # the one that prunes
+    Column("path", Text, nullable=False),
+    # 0: the marker was there before this registry; nothing is pruned until a person says so
+    Column("prune_confirmed", Integer, nullable=False, server_default="1"),
+)
+
+optimizer = Table(
+    "optimizer",
+    metadata,
+    Column("optimizer_id", Integer, primary_key=True),
+    Column("optimizer_type", Text, nullable=False),
+    Column("learning_rate", Float),
+    Column("config", Text, nullable=False),
+    Column("config_hash", Text, nullable=False, unique=True),
+)
+
+architecture = Table(
+    "architecture",
+    metadata,
+    Column("architecture_id", Integer, primary_key=True),
+    Column("config", Text, nullable=False),
+    Column("config_hash", Text, nullable=False, unique=True),
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("model_id", Integer, primary_key=True),
+    Column("root_id", Integer, ForeignKey("root.root_id"), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("model_name", Text, nullable=False),
+    Column("interval", Text),
+    Column("interval_seconds", Integer),
+    Column("ticker", Text),
+    Column("type", Text),
+    Column("format", Text, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("step", BigInteger),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("fingerprint", Text),
+    Column("modified_at", Text, nullable=False),
+    Column("first_seen_at", Text, nullable=False),
+    Column("placed_at", Text, nullable=False),  # first seen or moved here
+    Column("changed_at", Text, nullable=False),  # content
+    Column("keras_version", Text),
+    Column("backend", Text),
+    Column("class_name", Text),
+    Column("depth", Integer),
+    Column("input_shape", Text),
+    Column("output_shape", Text),
+    Column("parameters", BigInteger),
+    Column("variables", Integer),
+    Column("dtype", Text),
+    Column("loss", Text),
+    Column("metrics", Text),
+    Column("custom_objects", Text),
+    Column("optimizer_type", Text),
+    Column("optimizer_id", Integer, ForeignKey("optimizer.optimizer_id")),
+    Column("architecture_id", Integer, ForeignKey("architecture.architecture_id")),
+    Column("copy_of", Integer, ForeignKey("model.model_id")),
+    Column("ensemble", Integer, nullable=False, server_default="0"),
+    Column("ensemble_type", Text),
+    Column("unplaced", Text),  # why the path fits no layout
+    Column("resume", Integer, nullable=False, server_default="0"),
+    Column("verified", Integer),
+    Column("verified_at", Text),
+    Column("pinned", Integer, nullable=False, server_default="0"),
+    Column("note", Text),
+    Column("revision", Integer, nullable=False, server_default="1"),
+    CheckConstraint(
+        "state IN ('present', 'incomplete', 'unreadable', 'missing', 'trashed', 'deleted')",
+        name="model_state",
+    ),
+    # One row a path among those on disk; also load(scope) by path.
+    Index("model_on_disk", "root_id", "path", unique=True, sqlite_where=_ON_DISK),
+    # load(scope): the rows of some folders.
+    Index("model_in_folder", "root_id", "folder", sqlite_where=_ON_DISK),
+    # kin(): a row that left this path; show MODEL by path.
+    Index("model_at_path", "path"),
+    # kin(): a row of this content.
+    Index("model_of_content", "fingerprint"),
+    # list --interval --ticker --type.
+    Index("model_placed", "interval", "ticker", "type"),
+    # retention by family.
+    Index("model_in_family", "root_id", "family"),
+    sqlite_autoincrement=True,  # an id is never given again, not even after a compaction
+)
+
+model_file = Table(
+    "model_file",
+    metadata,
+    Column("model_id", Integer, ForeignKey("model.model_id"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("ctime_ns", BigInteger, nullable=False),
+    Column("inode", BigInteger, nullable=False),
+    Column("device", BigInteger, nullable=False),
+    PrimaryKeyConstraint("model_id", "path"),
+    # kin(): where else a file of this inode was.
+    Index("model_file_inode", "inode"),
+)
+
+result = Table(
+    "result",
+    metadata,
+    Column("result_id", Integer, primary_key=True),
+    Column("model_id", Integer, ForeignKey("model.model_id"), nullable=False),
+    Column("fingerprint", Text),
+    Column("metric", Text, nullable=False),
+    Column("value", Float),
+    Column("context", Text),
+    Column("source", Text, nullable=False),
+    Column("recorded_at", Text, nullable=False),
+    # the newest results of a model
+    Index("result_of_model", "model_id", "metric", "recorded_at"),
+)
+
+tag = Table(
+    "tag",
+    metadata,
+    Column("model_id", Integer, ForeignKey("model.model_id"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", Text),
+    PrimaryKeyConstraint("model_id", "key"),
+)
+
+alias = Table(
+    "alias",
+    metadata,
+    Column("alias", Text, nullable=False),
+    Column("model_id", Integer, ForeignKey("model.model_id"), nullable=False),
+    PrimaryKeyConstraint("model_id", "alias"),
+)
+
+trash = Table(
+    "trash",
+    metadata,
+    # The row is the intent: it stands before the first file moves and goes after the last.
+    Column("model_id", Integer, ForeignKey("model.model_id"), primary_key=True),
+    Column("trash_path", Text, nullable=False),
+    Column("trashed_at", Text, nullable=False),
+    Column("expires_at", Text),
+    Column("reasons", Text, nullable=False),
+    Column("direction", Text, nullable=False, server_default="out"),
+    CheckConstraint("direction IN ('out', 'back')", name="trash_direction"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("history_id", Integer, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("model_id", Integer, ForeignKey("model.model_id")),
+    Column("path", Text, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("from_path", Text),
+    Column("details", Text),
+    # history MODEL
+    Index("history_of_model", "model_id", "history_id"),
+    # history --since
+    Index("history_at", "at"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,340 @@
+"""Values → what people read (rich tables and text) and what scripts read (plain JSON values).
+
+Pure. Control characters in names are made visible, so that no name can move the cursor.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from watcherd.plan import Change, State, Verdict
+
+Row = Mapping[str, Any]
+
+_STATE_STYLES = {
+    State.PRESENT: "green",
+    State.INCOMPLETE: "yellow",
+    State.UNREADABLE: "red",
+    State.MISSING: "dim",
+    State.TRASHED: "magenta",
+    State.DELETED: "dim",
+}
+
+
+# -- small things ----------------------------------------------------------------------------------
+
+
+def visible(text: object) -> str:
+    """Text with control characters escaped; what is not UTF-8 too."""
+    said = str(text).encode("utf-8", "backslashreplace").decode()
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in said
+    )
+
+
+def human_size(count: int) -> str:
+    """``34 kB``: three digits at most, units of 1,000."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError  # the last unit always returns
+
+
+def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        table.add_column(
+            name,
+            justify="right" if name in right else "left",
+            overflow="fold" if name in ("path", "why", "value") else "ellipsis",
+            no_wrap=name not in ("path", "why", "value"),
+        )
+    return table
+
+
+def _state(row: Row) -> Text:
+    return Text(row["state"], style=_STATE_STYLES.get(State(row["state"]), ""))
+
+
+def _cell(value: object) -> Text:
+    return Text("" if value is None else visible(value))
+
+
+# -- models ----------------------------------------------------------------------------------------
+
+
+def model_table(rows: Sequence[Row]) -> RenderableType:
+    """The models that ``list`` found."""
+    if not rows:
+        return Text("no models", style="dim")
+    right = ("id", "step", "parameters", "size")
+    table = _table(
+        "id", "path", "format", "state", "step", "parameters", "optimizer", "size", "modified",
+        right=right,
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(
+            _cell(row["model_id"]),
+            _cell(row["path"]),
+            _cell(row["format"]),
+            _state(row),
+            _cell(row["step"]),
+            _cell(f"{row['parameters']:,}" if row["parameters"] is not None else None),
+            _cell(_optimizer(row)),
+            _cell(human_size(row["size_bytes"])),
+            _cell(_minute(row["modified_at"])),
+        )
+    total = human_size(sum(row["size_bytes"] for row in rows))
+    return Group(table, Text(f"{_models(len(rows))}, {total}", style="dim"))
+
+
+def model_card(row: Row) -> RenderableType:
+    """Everything known of one model: what is unknown is left out."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in row.items():
+        if value in (None, "", [], {}) or key in ("folder", "files_seen"):
+            continue
+        table.add_row(key, _state(row) if key == "state" else _cell(value))
+    files = _table("role", "path", "size", right=("size",))
+    for one in row["files_seen"]:
+        files.add_row(_cell(one["role"]), _cell(one["path"]), _cell(human_size(one["size_bytes"])))
+    return Group(table, Text(), files)
+
+
+def _optimizer(row: Row) -> str | None:
+    if row["optimizer_type"] is None:
+        return None
+    rate = row["learning_rate"]
+    return row["optimizer_type"] if rate is None else f"{row['optimizer_type']} {rate:g}"
+
+
+def _models(count: int) -> str:
+    return "1 model" if count == 1 else f"{count:,} models"
+
+
+def _minute(at: str) -> str:
+    """``2026-01-31 23:59`` UTC of a registry's time."""
+    return at[:16].replace("T", " ")
+
+
+# -- history ---------------------------------------------------------------------------------------
+
+
+def history_table(rows: Sequence[Row]) -> RenderableType:
+    """What happened, oldest first."""
+    if not rows:
+        return Text("nothing happened", style="dim")
+    table = _table("at", "verb", "id", "path", "cause", "actor", "why", right=("id",))
+    for row in rows:
+        table.add_row(
+            _cell(row["at"][:19].replace("T", " ")),
+            _cell(row["verb"]),
+            _cell(row["model_id"]),
+            _cell(_where(row)),
+            _cell(row["cause"]),
+            _cell(row["actor"]),
+            _cell((row["details"] or {}).get("reason")),
+        )
+    return table
+
+
+def history_line(row: Row) -> str:
+    """One line of ``history --follow``."""
+    return f"{row['at']}  {row['verb']:<11} {row['model_id']:>6}  {visible(_where(row))}"
+
+
+def _where(row: Row) -> str:
+    return f"{row['from_path']} → {row['path']}" if row["from_path"] else row["path"]
+
+
+# -- reconcile -------------------------------------------------------------------------------------
+
+
+def reconciled(
+    changes: Iterable[Change],
+    *,
+    settling: Iterable[str],
+    blind: Mapping[str, str],
+    seconds: float,
+    dry_run: bool,
+) -> dict[str, Any]:
+    """What differed, as JSON."""
+    return {
+        "changes": [
+            {
+                "verb": change.verb,
+                "path": change.path,
+                "from_path": change.from_path,
+                "state": change.state,
+                "reason": change.reason,
+            }
+            for change in changes
+        ],
+        "settling": sorted(settling),
+        "blind": dict(blind),
+        "seconds": round(seconds, 3),
+        "dry_run": dry_run,
+    }
+
+
+def reconciled_text(said: Row) -> RenderableType:
+    """The same for people."""
+    lines: list[RenderableType] = []
+    if said["changes"]:
+        table = _table("what", "path", "why")
+        for change in said["changes"]:
+            table.add_row(_cell(change["verb"]), _cell(_where(change)), _cell(change["reason"]))
+        lines.append(table)
+    lines += [Text(f"still changing: {visible(path)}", style="yellow") for path in said["settling"]]
+    lines += [
+        Text(f"not looked at: {visible(path) or 'the root'}: {why}", style="yellow")
+        for path, why in said["blind"].items()
+    ]
+    lines.append(Text(_summary(said), style="dim"))
+    return Group(*lines)
+
+
+def _summary(said: Row) -> str:
+    counts = Counter(str(change["verb"]) for change in said["changes"])
+    if not counts:
+        return f"registry and disk agree ({said['seconds']} s)"
+    told = ", ".join(f"{count} {verb}" for verb, count in sorted(counts.items()))
+    return f"{told} ({'nothing was written' if said['dry_run'] else str(said['seconds']) + ' s'})"
+
+
+# -- prune -----------------------------------------------------------------------------------------
+
+
+def pruned(
+    verdicts: Sequence[Verdict], failed: Sequence[tuple[Verdict, str]], *, dry_run: bool
+) -> dict[str, Any]:
+    """What was decided and done, as JSON."""
+    why_failed = {verdict.candidate.model_id: why for verdict, why in failed}
+    gone = [v for v in verdicts if not v.keep and v.candidate.model_id not in why_failed]
+    return {
+        "verdicts": [
+            {
+                "model_id": verdict.candidate.model_id,
+                "path": verdict.candidate.path,
+                "family": verdict.candidate.family,
+                "verdict": "keep" if verdict.keep else "remove",
+                "reasons": list(verdict.reasons),
+                "size_bytes": verdict.candidate.size_bytes,
+                "error": why_failed.get(verdict.candidate.model_id),
+            }
+            for verdict in verdicts
+        ],
+        "dry_run": dry_run,
+        "kept": sum(verdict.keep for verdict in verdicts),
+        "removed": len(gone),
+        "failed": len(failed),
+        "bytes_freed": sum(verdict.candidate.size_bytes for verdict in gone),
+    }
+
+
+def pruned_text(said: Row) -> RenderableType:
+    """The same for people, a table a family; families that lose nothing are counted only."""
+    groups: defaultdict[str, list[Row]] = defaultdict(list)
+    for one in said["verdicts"]:
+        groups[one["family"]].append(one)
+    losing = {
+        family: members
+        for family, members in groups.items()
+        if any(one["verdict"] == "remove" for one in members)
+    }
+    parts: list[RenderableType] = [
+        part for family, members in losing.items() for part in _family(family, members)
+    ]
+    verb = "would be moved to the trash" if said["dry_run"] else "moved to the trash"
+    freed = human_size(said["bytes_freed"])
+    parts.append(Text(f"{_models(said['removed'])} {verb}, {freed}; {_models(said['kept'])} kept"))
+    if said["failed"]:
+        parts.append(Text(f"{said['failed']} could not be moved", style="red"))
+    return Group(*parts)
+
+
+def _family(family: str, members: Sequence[Row]) -> tuple[RenderableType, ...]:
+    table = _table("", "id", "path", "size", "why", right=("id", "size"))
+    for one in members:
+        remove = one["verdict"] == "remove"
+        table.add_row(
+            Text("remove" if remove else "keep", style="red" if remove else "green"),
+            _cell(one["model_id"]),
+            _cell(one["path"].rpartition("/")[2]),
+            _cell(human_size(one["size_bytes"])),
+            _cell("; ".join([*one["reasons"], *([one["error"]] if one["error"] else [])])),
+        )
+    return Text(visible(family), style="bold"), table, Text()
+
+
+def restored_text(outcome: Sequence[Row]) -> RenderableType:
+    """What ``restore`` did."""
+    return Group(
+        *(
+            Text(f"{visible(one['model'])}: back in its place, and pinned")
+            if one["restored"]
+            else Text(f"{visible(one['model'])}: {one['error']}", style="red")
+            for one in outcome
+        )
+    )
+
+
+# -- the rest --------------------------------------------------------------------------------------
+
+
+def settings_table(rows: Sequence[Row]) -> RenderableType:
+    """Every setting in force, and where it comes from."""
+    table = _table("key", "value", "from")
+    for row in rows:
+        table.add_row(_cell(row["key"]), _cell(row["value"]), _cell(row["from"]))
+    return table
+
+
+def status_text(said: Row) -> RenderableType:
+    """How things stand."""
+    daemon, root = said["daemon"], said["root"]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("daemon", _daemon(daemon))
+    suspended = root["suspended"]
+    table.add_row(
+        "root",
+        Text(f"suspended: {visible(suspended)}", style="red") if suspended else _cell(root["path"]),
+    )
+    table.add_row("registry", _cell(said["registry"]))
+    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(said["models"].items()))
+    table.add_row("models", counts or "none yet")
+    if "coverage" in daemon:
+        coverage = daemon["coverage"]
+        table.add_row(
+            "coverage", f"{coverage['watched']:,} of {coverage['folders']:,} folders watched"
+        )
+        table.add_row("backlog", str(daemon["backlog"]))
+    if last := daemon.get("last_cycle"):
+        table.add_row("last cycle", ", ".join(f"{key} {value}" for key, value in last.items()))
+    for path, why in said["blind"].items():
+        table.add_row("blind spot", Text(f"{visible(path) or 'the root'}: {why}", style="yellow"))
+    for path in said["settling"]:
+        table.add_row("settling", _cell(path))
+    for one in said["differing"]:
+        table.add_row("differs", _cell(f"{one['path']} ({one['verb']})"))
+    return table
+
+
+def _daemon(daemon: Row) -> Text:
+    if not daemon["running"]:
+        return Text("not running", style="yellow")
+    return Text(
+        f"running, process {daemon.get('pid', '?')} since {_minute(daemon.get('started_at', ''))}",
+        style="green",
+    )

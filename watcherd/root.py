@@ -1,0 +1,132 @@
+"""The models root: opened by descriptor, recognised by its marker.
+
+The marker ``.watcherd/root.json`` tells this root from an empty folder that happens to be at its
+path (an unmounted disk), so that emptiness can be believed. It is written with the first artifact.
+"""
+
+import errno
+import json
+import os
+import socket
+import stat
+import uuid as uuids
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from watcherd.errors import RootSuspended
+
+HOUSE = ".watcherd"
+"""The only folder below the root that is ours."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MARKER = "root.json"
+_WAIT = "nothing is changed until it is back; watcherd goes on by itself then"
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What the root says of itself."""
+
+    uuid: str
+    registry: str
+    """URL of the registry that knows it."""
+    host: str
+    """The host whose daemon prunes here."""
+
+
+def new_marker(registry: str) -> Marker:
+    return Marker(str(uuids.uuid4()), registry, socket.gethostname())
+
+
+@contextmanager
+def open_root(path: Path, known_uuid: str | None) -> Iterator[int]:
+    """A descriptor of the root, if it is the one that the registry knows.
+
+    ``known_uuid`` is None for a root that bears no marker yet. Raises RootSuspended where it is
+    gone, unreadable, without its marker, or another's.
+    """
+    root_fd = _open(path)
+    try:
+        _recognise(path, read_marker(root_fd), known_uuid)
+        yield root_fd
+    finally:
+        os.close(root_fd)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, _FOLDER)
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP) and path.is_symlink():
+            why = "has become a symlink"
+        elif error.errno == errno.ENOTDIR:
+            why = "is no folder"
+        elif error.errno == errno.ENOENT:
+            why = "is not there"
+        else:
+            why = f"cannot be read: {error.strerror}"
+        raise RootSuspended(f"the models root {path} {why}", hint=_WAIT) from None
+
+
+def _recognise(path: Path, marker: Marker | None, known_uuid: str | None) -> None:
+    if known_uuid is None or (marker is not None and marker.uuid == known_uuid):
+        return
+    if marker is None:
+        raise RootSuspended(
+            f"the models root {path} lacks its marker {HOUSE}/{_MARKER}: is its disk mounted?",
+            hint=_WAIT + "; if this folder is to be the root now: watcherd reconcile --adopt-root",
+        )
+    raise RootSuspended(
+        f"{path} is another models root: its marker says {marker.uuid} of {marker.host}, "
+        f"the registry knows {known_uuid}",
+        hint="if this folder is to be the root now: watcherd reconcile --adopt-root",
+    )
+
+
+def read_marker(root_fd: int) -> Marker | None:
+    """The root's marker; None where there is none. Raises RootSuspended where it is unreadable."""
+    try:
+        house_fd = os.open(HOUSE, _FOLDER, dir_fd=root_fd)
+        try:
+            marker_fd = os.open(
+                _MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=house_fd
+            )
+        finally:
+            os.close(house_fd)
+        with open(marker_fd, "rb") as file:
+            found = json.loads(file.read(1 << 16))
+        return Marker(str(found["uuid"]), str(found["registry"]), str(found["host"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RootSuspended(
+            f"the root's marker {HOUSE}/{_MARKER} cannot be read: {error}",
+            hint="restore it, or: watcherd reconcile --adopt-root",
+        ) from None
+
+
+def write_marker(root_fd: int, marker: Marker) -> None:
+    """Write the marker whole or not at all. Raises OSError where the root may only be read."""
+    make_house(root_fd)
+    house_fd = os.open(HOUSE, _FOLDER, dir_fd=root_fd)
+    try:
+        name = f"{_MARKER}.{os.getpid()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(name, flags, 0o664, dir_fd=house_fd), "wb") as file:
+            file.write(json.dumps(asdict(marker), indent=2).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(name, _MARKER, src_dir_fd=house_fd, dst_dir_fd=house_fd)
+        os.fsync(house_fd)
+    finally:
+        os.close(house_fd)
+
+
+def make_house(root_fd: int) -> None:
+    """Make ``.watcherd`` with the root's own permissions, so that its group may use it too."""
+    try:
+        os.mkdir(HOUSE, stat.S_IMODE(os.fstat(root_fd).st_mode) | 0o700, dir_fd=root_fd)
+    except FileExistsError:
+        return

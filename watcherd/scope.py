@@ -1,0 +1,86 @@
+"""A scope names where to look: the whole models root, or some folders below it. A plain value."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+def parent_of(path: str) -> str:
+    """The folder that holds a path below the root; the root's own parent is the root."""
+    return path.rpartition("/")[0]
+
+
+def is_within(path: str, tree: str) -> bool:
+    """Whether a path is the tree or lies below it."""
+    return not tree or path == tree or path.startswith(tree + "/")
+
+
+class Cause(StrEnum):
+    """What woke the cycle: only a label for the log and the history."""
+
+    STARTUP = "startup"
+    EVENT = "event"
+    TIMER = "timer"
+    OVERFLOW = "overflow"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Folders to look at, below the root: ``trees`` with all below them, ``folders`` alone.
+
+    Normalised when made: nothing in it lies below one of its own trees.
+    """
+
+    trees: frozenset[str] = frozenset()
+    folders: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        trees = frozenset(
+            tree
+            for tree in self.trees
+            if not any(other != tree and is_within(tree, other) for other in self.trees)
+        )
+        folders = frozenset(f for f in self.folders if not any(is_within(f, t) for t in trees))
+        object.__setattr__(self, "trees", trees)
+        object.__setattr__(self, "folders", folders)
+
+    def __or__(self, other: "Scope") -> "Scope":
+        return Scope(self.trees | other.trees, self.folders | other.folders)
+
+    def __bool__(self) -> bool:
+        return bool(self.trees or self.folders)
+
+    def __str__(self) -> str:
+        if self == ROOT:
+            return "root"
+        names = sorted(
+            [f"{tree or '.'}/**" for tree in self.trees] + [f or "." for f in self.folders]
+        )
+        return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+    def covers(self, folder: str) -> bool:
+        """Whether the files of this folder are looked at."""
+        return folder in self.folders or any(is_within(folder, tree) for tree in self.trees)
+
+
+def tree(*paths: str) -> Scope:
+    """The scope of whole trees."""
+    return Scope(trees=frozenset(paths))
+
+
+def folders(paths: Iterable[str]) -> Scope:
+    """The scope of single folders, without what lies in folders below them."""
+    return Scope(folders=frozenset(paths))
+
+
+ROOT = Scope(trees=frozenset({""}))
+"""The whole models root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A wish to have a scope looked at."""
+
+    scope: Scope
+    cause: Cause

@@ -1,0 +1,179 @@
+"""An entry's folders, open on both sides, and the steps that one part can make between them.
+
+Which facts must fit, and why not all:
+
+- before a part leaves its folder: all but the device. An overwrite by ``cp -p`` shows in ctime
+  alone; device numbers change with a remount (NFS, btrfs).
+- right after a rename: not ctime either, because the rename itself changes it.
+- in the trash: size and mtime. Inodes change when the root is copied to another disk or mounted by
+  FUSE, and what was trashed before must still come back.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from operator import attrgetter
+from typing import Any
+
+from watcherd.artifact import FileFact, Part
+from watcherd.errors import TrashError
+from watcherd.scope import parent_of
+from watcherd.trash import calls
+from watcherd.trash.entry import DRAFT, MANIFEST, TRASH, Entry, name_of
+from watcherd.trash.faults import explain, explained
+from watcherd.trash.folders import look, make_folder, open_folder
+
+Facts = Callable[[FileFact], Any]
+UNTOUCHED: Facts = attrgetter("size", "mtime_ns", "ctime_ns", "inode")
+SAME: Facts = attrgetter("size", "mtime_ns", "inode")
+KEPT: Facts = attrgetter("size", "mtime_ns")
+
+
+class Transit:
+    """What is where is asked of the disk each time: others move files, too.
+
+    Its methods raise TrashError about the part that they name.
+    """
+
+    def __init__(self, root_fd: int, entry: Entry) -> None:
+        self.entry = entry
+        self._root_fd = root_fd
+        self._open: dict[str, int] = {}
+
+    def open(self, path: str) -> int | None:
+        """The folder's descriptor, open until ``close``; None where it is absent."""
+        if path not in self._open:
+            found = open_folder(self._root_fd, path)
+            if found is None:
+                return None
+            self._open[path] = found
+        return self._open[path]
+
+    def make(self, path: str) -> int:
+        """As ``open``; a folder that is absent is made."""
+        if path not in self._open:
+            with explained(path):
+                self._open[path] = make_folder(self._root_fd, path)
+        return self._open[path]
+
+    def close(self) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
+        self._open.clear()
+
+    def in_place(self, part: Part) -> FileFact | None:
+        return self._look(parent_of(part.path), part)
+
+    def in_trash(self, part: Part) -> FileFact | None:
+        return self._look(self.entry.trash_path, part)
+
+    def is_in_place(self, part: Part, facts: Facts) -> bool:
+        return _fits(part, self.in_place(part), facts)
+
+    def is_trashed(self, part: Part) -> bool:
+        return _fits(part, self.in_trash(part), KEPT)
+
+    def is_double(self, part: Part) -> bool:
+        """Whether one file has its name on both sides: a stop between link and unlink."""
+        here = self.in_trash(part)
+        there = here and self.in_place(part)
+        return bool(here and there) and here == there
+
+    def take(self, part: Part) -> None:
+        """Into the trash. What turns out to be something else goes back at once."""
+        with explained(part.path):
+            try:
+                calls.take(self._place_of(part), name_of(part), self._trash)
+            except FileExistsError as error:
+                raise explain(self._name_in_trash(part), error) from error
+        if not _fits(part, self.in_trash(part), SAME):
+            self._give_back_stranger(part)
+            raise TrashError(
+                f"{part.path}: was replaced while it was being moved, and is left alone",
+                hint="The next cycle reads what is there now.",
+            )
+
+    def give(self, part: Part) -> None:
+        """Back to its folder; of a double, the name in the trash goes.
+
+        No look afterwards: the part was checked where nobody else writes, and whatever a trainer
+        does to it from now on is the trainer's right.
+        """
+        with explained(part.path):
+            if self.is_double(part):
+                calls.remove(self._trash, name_of(part))
+            else:
+                calls.give(self._trash, name_of(part), self._place_of(part))
+
+    def destroy(self, part: Part) -> int:
+        """Remove a part from the trash for good; its bytes, 0 where it is not what was trashed."""
+        fact = self.in_trash(part)
+        if fact is None or not _fits(part, fact, KEPT):
+            return 0
+        with explained(self._name_in_trash(part)):
+            calls.remove(self._trash, name_of(part))
+        return fact.size
+
+    def clear(self) -> None:
+        """Remove the manifest and our folder in the trash, once nothing else lies there.
+
+        Whatever hinders that is left to be listed as a leftover: no model suffers from it.
+        """
+        with suppress(OSError, TrashError):
+            trash, above = self.open(self.entry.trash_path), self.open(TRASH)
+            if trash is None or above is None or set(os.listdir(trash)) - {MANIFEST, DRAFT}:
+                return
+            for name in os.listdir(trash):
+                calls.remove(trash, name)
+            calls.remove_folder(above, self.entry.trash_path.rpartition("/")[2])
+
+    def _give_back_stranger(self, part: Part) -> None:
+        try:
+            calls.give(self._trash, name_of(part), self._place_of(part))
+        except OSError as error:
+            raise TrashError(
+                f"{part.path}: was replaced while it was being moved; what replaced it lies in "
+                f"{self.entry.trash_path} and could not be put back ({error.strerror})",
+                hint=f"Move {name_of(part)} back by hand; nothing removes it there.",
+            ) from error
+
+    def _look(self, folder: str, part: Part) -> FileFact | None:
+        descriptor = self._open.get(folder)
+        if descriptor is None:
+            return None
+        with explained(f"{folder}/{name_of(part)}".lstrip("/")):
+            return look(descriptor, name_of(part))
+
+    def _name_in_trash(self, part: Part) -> str:
+        return f"{self.entry.trash_path}/{name_of(part)}"
+
+    @property
+    def _trash(self) -> int:
+        return self._open[self.entry.trash_path]
+
+    def _place_of(self, part: Part) -> int:
+        """Raises FileNotFoundError where its folder is gone."""
+        folder = parent_of(part.path)
+        if folder not in self._open:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+        return self._open[folder]
+
+
+@contextmanager
+def opened(root_fd: int, entry: Entry, *, places: bool = True) -> Iterator[Transit]:
+    """The entry's folders as far as they exist; ``places=False`` opens the trash's alone.
+
+    Raises TrashError where one of them cannot be entered.
+    """
+    transit = Transit(root_fd, entry)
+    try:
+        for path in (entry.trash_path, *(sorted(entry.folders) if places else ())):
+            transit.open(path)
+        yield transit
+    finally:
+        transit.close()
+
+
+def _fits(part: Part, now: FileFact | None, facts: Facts) -> bool:
+    return now is not None and facts(now) == facts(part.fact)

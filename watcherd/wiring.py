@@ -1,0 +1,121 @@
+"""Settings → the parts of the program, put together the same way for the daemon and a command."""
+
+import getpass
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from watcherd.config import Settings, naming_of
+from watcherd.errors import RegistryError, RootSuspended
+from watcherd.pruner import Policy, Pruner
+from watcherd.reconciler import Reconciler
+from watcherd.registry import Mode, Registry, Root, path_of
+from watcherd.retention import Rule
+from watcherd.root import HOUSE, make_house, open_root, read_marker
+
+DAEMON = "daemon"
+"""The daemon's name as an actor in the history."""
+
+
+def person() -> str:
+    """The actor of a command: ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, in a container
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def open_registry(settings: Settings, mode: Mode) -> Registry:
+    """The registry of these settings. Raises RegistryError; RootSuspended where the root that is
+    to hold a new registry is not there: a folder is never made in place of an unmounted disk."""
+    path = path_of(settings.registry.url)
+    home = settings.models.root / HOUSE
+    if mode is Mode.CREATE and path is not None and path.parent == home:
+        with open_root(settings.models.root, None) as root_fd:
+            _make_house(root_fd, settings.models.root)
+    return Registry(settings.registry.url, mode)
+
+
+def _make_house(root_fd: int, root: Path) -> None:
+    try:
+        make_house(root_fd)
+    except OSError as error:
+        raise RootSuspended(
+            f"{root / HOUSE} cannot be made: {error.strerror}",
+            hint="let this user write there, or give a registry.url elsewhere",
+        ) from None
+
+
+@contextmanager
+def reconciling(settings: Settings, actor: str) -> Iterator[Reconciler]:
+    """A reconciler upon an open registry, closed in the end."""
+    with open_registry(settings, Mode.CREATE) as registry:
+        root = know_root(registry, settings.models.root)
+        with _reconciler(settings, registry, root, actor) as reconciler:
+            yield reconciler
+
+
+@contextmanager
+def looking(settings: Settings) -> Iterator[Reconciler]:
+    """A reconciler upon a registry that is only read: for cycles that are dry runs."""
+    with open_registry(settings, Mode.READ) as registry:
+        root = registry.root(str(settings.models.root))
+        if root is None:
+            raise RegistryError(
+                f"the registry {settings.registry.url} does not know {settings.models.root}",
+                hint="watcherd reconcile makes them acquainted, and so does watcherd run",
+            )
+        with _reconciler(settings, registry, root, person()) as reconciler:
+            yield reconciler
+
+
+@contextmanager
+def _reconciler(
+    settings: Settings, registry: Registry, root: Root, actor: str
+) -> Iterator[Reconciler]:
+    reconciler = Reconciler(
+        registry=registry,
+        root=root,
+        naming=naming_of(settings),
+        settle=settings.watch.settle,
+        actor=actor,
+    )
+    try:
+        yield reconciler
+    finally:
+        reconciler.close()
+
+
+def know_root(registry: Registry, path: Path) -> Root:
+    """The registry's row of this root; a root that moved as a whole is known by its marker."""
+    try:
+        with open_root(path, None) as root_fd:
+            marker = read_marker(root_fd)
+    except RootSuspended:
+        marker = None
+    known = registry.root_of_marker(marker.uuid) if marker else None
+    if known is None:
+        return registry.add_root(str(path))
+    return known if known.path == str(path) else registry.move_root(known, str(path))
+
+
+def pruner_of(settings: Settings, reconciler: Reconciler) -> Pruner:
+    """The pruner that these settings ask for."""
+    retention = settings.retention
+    rules = tuple(
+        Rule(rule.max_to_keep, rule.match.globs())
+        for rule in retention.rule
+        if rule.max_to_keep is not None
+    )
+    policy = Policy(
+        rules=rules,
+        dry_run=retention.dry_run,
+        min_age=retention.min_age,
+        trash_for=retention.trash_for,
+        max_prune_count=retention.max_prune_count,
+        max_prune_fraction=retention.max_prune_fraction,
+    )
+    return Pruner(reconciler, policy)
