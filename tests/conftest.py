@@ -176,8 +176,8 @@ def start_daemon(tmp_path: Path) -> Iterator[Callable[..., RunningDaemon]]:
             file = tmp_path / f"config{len(running)}.toml"
             file.write_text(settings)
             command += ["--config", str(file)]
-        with log.open("wb") as out:
-            process = subprocess.Popen([*command, "run"], stdout=out, stderr=subprocess.STDOUT)
+        with log.open("wb") as out, log.with_suffix(".err").open("wb") as err:
+            process = subprocess.Popen([*command, "run"], stdout=out, stderr=err)
         daemon = RunningDaemon(root, process, log)
         running.append(daemon)
         if ready:

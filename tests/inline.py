@@ -18,6 +18,9 @@ class Inline:
     def map(self, items: Sequence[Job]) -> Iterator[Reading]:
         return iter(read_batch(list(items)))
 
+    def warm(self) -> None:
+        """Nothing is to be started."""
+
     def close(self) -> None:
         """Nothing was started."""
 

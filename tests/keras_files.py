@@ -3,7 +3,7 @@
 import importlib.util
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import tensorflow as tf
 from watcherd.artifact import Artifact, FileFact, Form, Part, Role
 from watcherd.plan import Reading
 from watcherd.readers import crc32c, read, table
-from watcherd.readers.wire import varint
+from watcherd.readers.wire import Malformed, varint
 
 HAS_KERAS_2 = importlib.util.find_spec("tf_keras") is not None
 STEPS = 7
@@ -65,7 +65,8 @@ def trained(model: Any, optimizer: Any = "adam", **settings: Any) -> Any:
     return model
 
 
-def dense(layers: Any = keras.layers) -> Any:
+def dense() -> Any:
+    layers = keras.layers
     return keras.Sequential([layers.Input((4,)), layers.Dense(3, "relu"), layers.Dense(1)])
 
 
@@ -134,7 +135,7 @@ def many_layers(count: int = 90) -> Any:
 
 def long_names() -> Any:
     """Names that together exceed what HDF5 holds in one attribute, so that Keras splits them."""
-    layers = [keras.layers.Dense(2, name=f"layer_{number}_{'x' * 900}") for number in range(40)]
+    layers = [keras.layers.Dense(2, name=f"layer_{number}_{'x' * 1700}") for number in range(40)]
     return keras.Sequential([keras.layers.Input((2,)), *layers])
 
 
@@ -246,27 +247,56 @@ def save_tensors(prefix: Path, tensors: dict[str, Any]) -> None:
 
 def with_snappy(index: bytes) -> bytes:
     """The same index with its data block compressed, as TensorFlow 1.13 to 2.14 wrote some."""
-    footer = index[-table.FOOTER :]
-    (_, _), (place, length) = _handles(footer)
-    top = index[place : place + length]
-    (key, (start, size)), *others = _blocks(top)
-    assert not others, "an index of one block is enough here"
-    packed = bytes(cramjam.snappy.compress_raw(index[start : start + size])) + b"\x01"
-    data = packed + struct.pack("<I", crc32c.masked(packed))
-    handle = _varint(0) + _varint(len(packed) - 1)
-    entry = _varint(0) + _varint(len(key)) + _varint(len(handle)) + key + handle
-    above = entry + struct.pack("<II", 0, 1) + b"\0"
-    end = _varint(0) + _varint(0) + _varint(len(data)) + _varint(len(above) - 1)
-    return (
-        data
-        + above
-        + struct.pack("<I", crc32c.masked(above))
-        + end.ljust(table.FOOTER - len(table.MAGIC), b"\0")
-        + table.MAGIC
-    )
+    start, size = _data_block(index)
+    return _table(bytes(cramjam.snappy.compress_raw(index[start : start + size])), b"\x01")
+
+
+def with_checksums(index: bytes) -> bytes:
+    """The index with checksums that fit its blocks again, as far as it still names them."""
+    content = bytearray(index)
+    try:
+        places = [_handles(index[-table.FOOTER :])[1], _data_block(index)]
+    except (IndexError, Malformed):
+        return index
+    for start, size in places:
+        end = start + size + 1
+        content[end : end + 4] = struct.pack("<I", crc32c.masked(bytes(content[start:end])))
+    return bytes(content)
+
+
+def growing_index(count: int) -> bytes:
+    """An index of so many keys, each one byte longer than the one before."""
+    header = b"\0\0\x02\x08\x01"
+    first = b"\0\x01\0a"
+    rest = b"".join(packed_varint(length) + b"\x01\0a" for length in range(1, count))
+    return _table(header + first + rest + struct.pack("<II", 0, 1), b"\0")
+
+
+def packed_varint(value: int) -> bytes:
+    pieces = bytearray()
+    while value > 0x7F:
+        pieces.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*pieces, value])
+
+
+def _table(block: bytes, compression: bytes) -> bytes:
+    """A table of one data block."""
+    data = _sealed(block + compression)
+    handle = packed_varint(0) + packed_varint(len(block))
+    entry = b"\0\x01" + packed_varint(len(handle)) + b"~" + handle
+    above = entry + struct.pack("<II", 0, 1)
+    ends = b"\0\0" + packed_varint(len(data)) + packed_varint(len(above))
+    footer = ends.ljust(table.FOOTER - len(table.MAGIC), b"\0") + table.MAGIC
+    return data + _sealed(above + b"\0") + footer
+
+
+def _sealed(block: bytes) -> bytes:
+    return block + struct.pack("<I", crc32c.masked(block))
 
 
 def _handles(footer: bytes) -> list[tuple[int, int]]:
+    """The places of the index of block names that nobody uses, and of the index block."""
     at, handles = 0, []
     for _ in range(2):
         offset, at = varint(footer, at)
@@ -275,21 +305,12 @@ def _handles(footer: bytes) -> list[tuple[int, int]]:
     return handles
 
 
-def _blocks(top: bytes) -> Iterator[tuple[bytes, tuple[int, int]]]:
-    at = 0
-    while at < len(top) - 4 - 4 * int.from_bytes(top[-4:], "little"):
-        _, at = varint(top, at)
-        fresh, at = varint(top, at)
-        _, at = varint(top, at)
-        key, at = top[at : at + fresh], at + fresh
-        offset, at = varint(top, at)
-        size, at = varint(top, at)
-        yield key, (offset, size)
-
-
-def _varint(value: int) -> bytes:
-    pieces = bytearray()
-    while value > 0x7F:
-        pieces.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*pieces, value])
+def _data_block(index: bytes) -> tuple[int, int]:
+    """The place of the first data block: the index block's first entry names it."""
+    _, (place, size) = _handles(index[-table.FOOTER :])
+    block = index[place : place + size]
+    _, at = varint(block, 0)
+    key, at = varint(block, at)
+    _, at = varint(block, at)
+    offset, at = varint(block, at + key)
+    return offset, varint(block, at)[0]

@@ -155,6 +155,9 @@ def test_a_file_that_is_named_must_be_there(file: Path, named_by: str) -> None:
 def test_a_system_file_that_cannot_be_read_is_no_absent_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="Is a directory"):
         load(root=Path("/srv/models"), environ={}, system_file=tmp_path)
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(SettingsError, match="symbolic links"):
+        load(root=Path("/srv/models"), environ={}, system_file=tmp_path / "circle")
     (tmp_path / "file").touch()
     found = load(root=Path("/srv"), environ={}, system_file=tmp_path / "file" / "below.toml")
     assert found.source == "defaults"

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import VARIANTS, Saved
 from tests.inline import reconcile, reconciler_of
+from tests.truth import JUNK, TRUNCATED, truth
 from watcherd.reconciler import Reconciler
 from watcherd.registry import Filter, Mode, Registry
 from watcherd.scope import ROOT, Scope, folders, tree
@@ -51,10 +52,10 @@ class Act:
 
     def _save_junk(self, at: Path, to: Path, saved: Saved) -> None:
         at.parent.mkdir(parents=True, exist_ok=True)
-        at.with_name(at.name + ".h5").write_text("no HDF5")
+        at.with_name(at.name + ".h5").write_bytes(JUNK)
 
     def _truncate(self, at: Path, to: Path, saved: Saved) -> None:
-        os.truncate(at.with_name(at.name + ".h5"), 1000)
+        os.truncate(at.with_name(at.name + ".h5"), TRUNCATED)
 
     def _lose_index(self, at: Path, to: Path, saved: Saved) -> None:
         at.with_name(at.name + ".index").unlink()
@@ -119,29 +120,6 @@ def in_new_root(saved: Saved, tmp_path: Path, empty_registry: Path) -> Callable[
             check(root, saved)
 
     return run
-
-
-def truth(root: Path) -> dict[str, str]:
-    """Path -> what is there, by an independent and simpler look at the disk."""
-    found: dict[str, str] = {}
-    for folder, names, files in os.walk(root):
-        names[:] = [name for name in names if not name.startswith(".")]
-        place = os.path.relpath(folder, root)
-        for name in files:
-            path = name if place == "." else f"{place}/{name}"
-            if name.endswith(".h5"):
-                content = Path(folder, name).read_bytes()
-                size = len(content)
-                found[path] = (
-                    "unreadable" if content == b"no HDF5"
-                    else "incomplete" if size == 1000
-                    else "present"
-                )  # fmt: skip
-            elif name.endswith(".index"):
-                found[path.removesuffix(".index")] = "present"
-            elif ".data-" in name:
-                found.setdefault(path.partition(".data-")[0], "incomplete")
-    return found
 
 
 def books(reconciler: Reconciler) -> dict[str, str]:

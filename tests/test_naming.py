@@ -449,6 +449,7 @@ def test_a_number_that_surely_counts_is_the_step(
         (H5, "timesteps_20.h5"),
         (H5, "epochs_50.h5"),
         (H5, "epoch_10k.h5"),
+        (H5, "epoch_0.5.h5"),
         (H5, "weights.0.52.h5"),
         (H5, "weights_5_dropout_0.2.h5"),
         (H5, "deep10.h5"),

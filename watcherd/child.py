@@ -42,8 +42,9 @@ class Broken:
 class Child(Generic[T, R]):
     """A small pool of spawned processes that run ``work`` on batches of items.
 
-    ``work`` is a module-level function from a list of items to as many results. ``seconds`` bounds
-    each item, ``memory`` (bytes) the child's address space. Nothing is started before it is needed.
+    ``work`` is a module-level function from a list of items to as many results, ``prepare`` one
+    that a child runs first. ``seconds`` bounds each item, ``memory`` (bytes) the child's address
+    space. Nothing is started before it is needed, or ``warm`` is called.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Child(Generic[T, R]):
         seconds: float = 20.0,
         memory: int = 4 << 30,
         workers: int = 1,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         self._work = work
+        self._prepare = prepare
         self._seconds = seconds
         self._memory = memory
         self._workers = workers
@@ -70,6 +73,10 @@ class Child(Generic[T, R]):
                 yield from ([results] if len(batch) == 1 else self._one_by_one(batch))
             else:
                 yield from results
+
+    def warm(self) -> None:
+        """Start a child now, without waiting for it: the first item then need not."""
+        self._schedule([])
 
     def close(self) -> None:
         """End the children, at once; ``map`` starts new ones."""
@@ -97,8 +104,8 @@ class Child(Generic[T, R]):
 
         return ProcessPool(
             max_workers=self._workers,
-            initializer=step_back,
-            initargs=[self._memory],
+            initializer=_begin,
+            initargs=[self._memory, self._prepare],
             context=multiprocessing.get_context("spawn"),
         )
 
@@ -115,6 +122,12 @@ def _result_of(future: Future[list[R]], seconds: float) -> list[R] | Broken:
         return Broken(f"the child process died of it (exit status {error.exitcode})")
     except Exception as error:  # noqa: BLE001  raised by `work` or by the pipe: the item's fault, not ours
         return Broken(f"{type(error).__name__}: {error}")
+
+
+def _begin(memory: int, prepare: Callable[[], None] | None) -> None:
+    step_back(memory)
+    if prepare is not None:
+        prepare()
 
 
 def step_back(memory: int) -> None:

@@ -25,7 +25,7 @@ from watcherd.plan import (
     Settling,
     Work,
 )
-from watcherd.readers.batch import Job, read_batch
+from watcherd.readers.batch import Job, prepare, read_batch
 from watcherd.registry import Direction, Intent, Kin, Registry, Root, Writer
 from watcherd.root import Marker, new_marker, open_root, read_marker, write_marker
 from watcherd.scope import Request, Scope, folders, parent_of
@@ -72,9 +72,13 @@ class Reconciler:
     settle: float
     """Seconds."""
     actor: str
-    child: Child[Job, Reading] = field(default_factory=lambda: Child(read_batch))
+    child: Child[Job, Reading] = field(default_factory=lambda: Child(read_batch, prepare=prepare))
     looks: dict[str, Settling] = field(default_factory=dict)
     """What settled when it was last looked at, by path."""
+
+    def warm(self) -> None:
+        """Start the reading child before it is needed: the daemon is to be quick from the start."""
+        self.child.warm()
 
     def close(self) -> None:
         """End the reading child."""

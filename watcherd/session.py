@@ -62,6 +62,7 @@ class Session:
         Raises RootSuspended where the root goes. ``on_change`` is called when there is news.
         """
         with self._watched() as watch, self._scheduled():
+            self.reconciler.warm()
             self.inbox.put(Request(ROOT, Cause.STARTUP))
             on_change()
             while not should_end() and watch.is_healthy():

@@ -35,15 +35,16 @@ def load(
     source = str(file.path) if file else "defaults"
     if file is None and root is None:
         raise SettingsError([_nothing_given(system_file)], source)
-    overrides = {
-        key: str(value)
-        for key, value in (("models.root", root), ("registry.url", registry))
-        if value is not None
-    }
+    given = {"models.root": root, "registry.url": registry}
+    overrides = {key: str(value) for key, value in given.items() if value is not None}
     tables = file.tables if file else {}
     folder = file.path.parent if file else Path()
-    bases = {key: Path() if key in overrides else folder for key in ("models.root", "registry.url")}
+    bases = {key: Path() if key in overrides else folder for key in given}
     document = _validated(_overridden(tables, overrides), bases, source)
+    return _settings(document, source, dict(_written(tables, overrides)))
+
+
+def _settings(document: Document, source: str, written: Mapping[str, Written]) -> Settings:
     return Settings(
         models=document.models,
         registry=_below_root(document, source),
@@ -53,7 +54,7 @@ def load(
         verify=document.verify,
         log=document.log,
         source=source,
-        written=dict(_written(tables, overrides)),
+        written=written,
     )
 
 

@@ -7,6 +7,11 @@ Job = tuple[str, Artifact]
 """The root's path, and what to read below it."""
 
 
+def prepare() -> None:
+    """Import what reading HDF5 needs, before the first file waits for it."""
+    import watcherd.readers.hdf5  # noqa: F401  for its import's sake
+
+
 def read_batch(jobs: list[Job]) -> list[Reading]:
     """Read each artifact, in order."""
     from watcherd.readers import read

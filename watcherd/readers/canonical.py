@@ -48,7 +48,7 @@ def float32(value: float) -> float:
     image = _image(value)
     nearest = _FLOAT32.unpack(image)[0] if image else 0.0
     if nearest == 0.0:
-        return value
+        return value + 0.0  # one zero, not two
     candidates = (float(f"{nearest:.{digits}g}") for digits in _DIGITS)
     return next((short for short in candidates if _image(short) == image), value)
 

@@ -207,8 +207,10 @@ def _with_whereabouts(transit: Transit, error: TrashError) -> TrashError:
     with suppress(TrashError):
         names = [name_of(part) for part in transit.entry.parts if transit.in_trash(part)]
         if 0 < len(names) < len(transit.entry.parts):
-            where = f"{', '.join(names)} could not follow and lies in {transit.entry.trash_path}"
-            return TrashError(f"{error.message}; {where}", hint=error.hint)
+            return TrashError(
+                f"{error.message}; in {transit.entry.trash_path} lies: {', '.join(names)}",
+                hint=f"{error.hint} If the other files still belong to that, move it by hand.",
+            )
     return error
 
 

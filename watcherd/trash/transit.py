@@ -122,11 +122,13 @@ class Transit:
         """
         with suppress(OSError, TrashError):
             trash, above = self.open(self.entry.trash_path), self.open(TRASH)
-            if trash is None or above is None or set(os.listdir(trash)) - {MANIFEST, DRAFT}:
+            if trash is None or above is None:
                 return
-            for name in os.listdir(trash):
-                calls.remove(trash, name)
-            calls.remove_folder(above, self.entry.trash_path.rpartition("/")[2])
+            names = set(os.listdir(trash))
+            if names <= {MANIFEST, DRAFT}:
+                for name in names:
+                    calls.remove(trash, name)
+                calls.remove_folder(above, self.entry.trash_path.rpartition("/")[2])
 
     def _give_back_stranger(self, part: Part) -> None:
         try:
