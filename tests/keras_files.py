@@ -1,7 +1,9 @@
 """Builders of real files: what Keras and TensorFlow save, as the readers' tests need it."""
 
+import contextlib
 import importlib.util
 import os
+import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -215,24 +217,41 @@ def tensors_by_h5py(path: Path, group: str = "/") -> list[tuple[int, str]]:
     return found
 
 
-def save_by_saver(prefix: Path, *, sharded: bool = False, partitions: int = 1) -> None:
+def save_by_saver(prefix: Path, *, partitions: int = 1) -> None:
     """A name-based checkpoint with Adam's slots, its global step at STEPS."""
     v1 = tf.compat.v1
-    with tf.Graph().as_default(), v1.Session(config=_devices(3)) as session:
-        split = v1.fixed_size_partitioner(partitions) if partitions > 1 else None
+    split = v1.fixed_size_partitioner(partitions) if partitions > 1 else None
+    with tf.Graph().as_default(), v1.Session() as session:
         for number in range(3):
-            with tf.device(f"/cpu:{number}"):
-                v1.get_variable(f"layer_{number}/kernel", (6, 4), partitioner=split)
+            v1.get_variable(f"layer_{number}/kernel", (6, 4), partitioner=split)
         step = v1.train.get_or_create_global_step()
         loss = tf.add_n([tf.reduce_sum(each) for each in v1.trainable_variables()])
         v1.train.AdamOptimizer().minimize(loss, global_step=step)
         session.run(v1.global_variables_initializer())
         session.run(step.assign(STEPS))
-        v1.train.Saver(sharded=sharded).save(session, str(prefix))
+        v1.train.Saver().save(session, str(prefix))
 
 
-def _devices(count: int) -> Any:
-    return tf.compat.v1.ConfigProto(device_count={"CPU": count}, allow_soft_placement=True)
+def save_in_shards(prefix: Path, shards: int = 3) -> None:
+    """A Saver's sharded checkpoint: one shard for each task that holds variables."""
+    v1 = tf.compat.v1
+    tasks = [f"localhost:{port}" for port in _free_ports(shards)]
+    cluster = tf.train.ClusterSpec({"ps": tasks})
+    servers = [tf.distribute.Server(cluster, "ps", task) for task in range(shards)]
+    with tf.Graph().as_default(), v1.Session(servers[0].target) as session:
+        for task in range(shards):
+            with tf.device(f"/job:ps/task:{task}/cpu:0"):
+                v1.get_variable(f"layer_{task}/kernel", (6, 4))
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver(sharded=True).save(session, str(prefix))
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in held:
+            each.bind(("localhost", 0))
+        return [each.getsockname()[1] for each in held]
 
 
 def save_tensors(prefix: Path, tensors: dict[str, Any]) -> None:
@@ -262,6 +281,11 @@ def with_checksums(index: bytes) -> bytes:
         end = start + size + 1
         content[end : end + 4] = struct.pack("<I", crc32c.masked(bytes(content[start:end])))
     return bytes(content)
+
+
+def index_without_header() -> bytes:
+    """A sound table whose only key is a variable's."""
+    return _table(b"\0\x01\x02a\x08\x01" + struct.pack("<II", 0, 1), b"\0")
 
 
 def growing_index(count: int) -> bytes:

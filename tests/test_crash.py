@@ -24,15 +24,16 @@ def test_twenty_thousand_files_written_while_it_was_stopped_are_all_registered(
     root: Path, start_daemon: Callable[..., RunningDaemon], tmp_path: Path
 ) -> None:
     """The kernel's queue holds 16,384 events: it overflows, and nothing but the disk can tell."""
+    places = [root / f"1h/T{number}/LSTM" for number in range(500)]
+    for place in places:
+        place.mkdir(parents=True)
     daemon = start_daemon(root, settings=NO_TIMER)
     with h5py.File(tmp_path / "small.h5", "w") as file:
         file.attrs["layer_names"] = [b"dense"]
     content = (tmp_path / "small.h5").read_bytes()
     daemon.process.send_signal(signal.SIGSTOP)
     for number in range(20_000):
-        path = root / f"1h/T{number % 500}/LSTM/m{number}.h5"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        (places[number % 500] / f"m{number}.h5").write_bytes(content)
     daemon.process.send_signal(signal.SIGCONT)
 
     count = "SELECT count(*) AS n FROM model WHERE state = 'present'"

@@ -40,9 +40,7 @@ def record(artifact: Artifact, model_id: int = 1, **more: object) -> Record:
 def snapshot(*artifacts: Artifact, at: int = QUIET, **more: object) -> Snapshot:
     """A whole look at the root; every folder's mtime is ``at``."""
     places = {"", *(parent_of(one.path) for one in artifacts), "a", "b"}
-    return Snapshot(
-        ROOT, {place: at for place in places}, {one.path: one for one in artifacts}, **more
-    )
+    return Snapshot(ROOT, dict.fromkeys(places, at), {one.path: one for one in artifacts}, **more)
 
 
 def compare(seen: Snapshot, *records: Record, **more: object) -> drift.Work:

@@ -5,6 +5,7 @@ import math
 import os
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -21,9 +22,10 @@ from hypothesis import strategies as st
 
 from tests import keras_files as made
 from tests.keras_files import STEPS, reading_of, trained
-from watcherd.artifact import Artifact, Role
+from watcherd.artifact import Role
 from watcherd.plan import Description, Format, Outcome, Reading
 from watcherd.readers import bundle, crc32c, index, read
+from watcherd.readers.index import DTYPES
 from watcherd.readers.wire import Malformed, varint
 
 
@@ -51,17 +53,11 @@ def save_keras_2_weights(prefix: Path, legacy: bool = False) -> None:
 
 
 def save_every_dtype(prefix: Path) -> None:
-    names = """float32 float64 int32 uint8 int16 int8 complex64 int64 bool bfloat16 uint16 complex128
-        float16 uint32 uint64"""
-    made.save_tensors(
-        prefix,
-        {name: tf.cast(tf.ones((2, 3)), name) for name in names.split()}
-        | {
-            "string": tf.constant(["a", "bc"]),
-            "scalar": tf.constant(1.5),
-            "empty": tf.zeros((0, 4)),
-        },
-    )
+    numbers = [name for name, _, _ in DTYPES.values() if name != "string"]
+    tensors = {name: tf.cast(tf.ones((2, 3)), name) for name in numbers}
+    texts = {"string": tf.constant(["a", "bc"])}
+    shapes = {"scalar": tf.constant(1.5), "empty": tf.zeros((0, 4))}
+    made.save_tensors(prefix, tensors | texts | shapes)
 
 
 def save_hundreds(prefix: Path) -> None:
@@ -73,7 +69,7 @@ SAVES: dict[str, Callable[[Path], None]] = {
     "tf.train.Checkpoint of Keras 3": save_keras_3,
     "CheckpointManager": save_manager,
     "Saver": made.save_by_saver,
-    "Saver, 3 shards": lambda prefix: made.save_by_saver(prefix, sharded=True),
+    "Saver, 3 shards": made.save_in_shards,
     "Saver, partitioned variables": lambda prefix: made.save_by_saver(prefix, partitions=3),
     "save_weights of Keras 2": save_keras_2_weights,
     "save_weights of Keras 2, legacy optimizer": lambda p: save_keras_2_weights(p, legacy=True),
@@ -90,10 +86,17 @@ def prefix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return found
 
 
+@pytest.fixture(scope="module")
+def three_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sharded")
+    made.save_in_shards(folder / "model.ckpt")
+    return folder
+
+
 @pytest.fixture
-def sharded(tmp_path: Path) -> Path:
+def sharded(three_shards: Path, tmp_path: Path) -> Path:
     """A checkpoint of three shards."""
-    made.save_by_saver(tmp_path / "model.ckpt", sharded=True)
+    shutil.copytree(three_shards, tmp_path, dirs_exist_ok=True)
     return tmp_path / "model.ckpt"
 
 
@@ -172,7 +175,7 @@ def test_what_tensorflow_refuses_is_never_complete(small: Path) -> None:
         )
         try:
             tf.train.list_variables(str(small))
-        except (tf.errors.OpError, RuntimeError, ValueError):
+        except (tf.errors.OpError, IndexError, RuntimeError, ValueError):
             refused += 1
             assert reading_at(small).outcome is not Outcome.COMPLETE, place
     assert refused > len(whole) / 2
@@ -343,15 +346,10 @@ def test_an_index_that_is_none(content: bytes, outcome: Outcome, small: Path) ->
 
 
 def test_a_table_that_is_no_index_is_unreadable(small: Path) -> None:
-    plain = index_of(small).read_bytes()
-    headless = plain.replace(
-        b"\0\0\x08\x08\x01\x1a\x02\x08\x01", b"\0\1\x07!\x01\x1a\x02\x08\x01", 1
-    )
-    block_end = headless.index(b"\0", len(plain) // 2)
-    assert headless != plain
-    assert block_end
-    index_of(small).write_bytes(headless)
-    assert reading_at(small).outcome is Outcome.UNREADABLE
+    index_of(small).write_bytes(made.index_without_header())
+    reading = reading_at(small)
+    assert reading.outcome is Outcome.UNREADABLE
+    assert "no header" in (reading.reason or "")
 
 
 def test_data_of_another_save_beside_an_old_index_is_noticed(small: Path) -> None:
@@ -490,6 +488,4 @@ def test_no_damage_is_more_than_an_outcome(small: Path, sharded: Path) -> None:
 def test_keys_that_share_prefixes_cannot_grow_without_end(tmp_path: Path) -> None:
     """Each key is the whole key before it and one byte more: n entries need n * n / 2 bytes."""
     index_of(tmp_path / "ckpt").write_bytes(made.growing_index(50_000))
-    artifact = made.artifact_at(tmp_path, "ckpt")
-    assert isinstance(artifact, Artifact)
-    assert read(str(tmp_path), artifact).outcome is Outcome.UNREADABLE
+    assert reading_at(tmp_path / "ckpt").outcome is Outcome.UNREADABLE

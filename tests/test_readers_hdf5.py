@@ -501,6 +501,13 @@ CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
         ]}},
         {"custom_objects": '["MyCell","Sparse","swoosh"]'},
     ),
+    "operations, and a layer of the same name": (
+        {"class_name": "Functional", "config": {"layers": [
+            {"class_name": "GetItem", "config": {"name": "get_item"}},
+            {"class_name": "Normalize", "config": {"name": "mine", "trainable": True}},
+        ]}},
+        {"depth": 2, "custom_objects": '["Normalize"]'},
+    ),
     "nothing that Keras would write": ([1, "two", {"class_name": 3}], {"class_name": None}),
     "layers that are none": ({"class_name": "Sequential", "config": {"layers": [7, None]}},
                              {"depth": None, "input_shape": None}),
@@ -735,7 +742,14 @@ def test_a_file_other_than_scanned_has_changed(lstm_h5: Path, tmp_path: Path) ->
     assert read(str(tmp_path), artifact).outcome is Outcome.CHANGED
     (tmp_path / "model.h5").unlink()
     assert read(str(tmp_path), artifact).outcome is Outcome.CHANGED
+
+
+def test_a_symlink_is_not_followed_even_to_the_file_that_was_scanned(
+    lstm_h5: Path, tmp_path: Path
+) -> None:
     (tmp_path / "model.h5").symlink_to(lstm_h5)
+    part = Part(Role.H5, "model.h5", made.fact_of(lstm_h5))
+    artifact = Artifact("model.h5", Form.HDF5, (part,))
     assert read(str(tmp_path), artifact).outcome is Outcome.CHANGED
 
 

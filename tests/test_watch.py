@@ -27,7 +27,9 @@ from hypothesis import strategies as st
 import watcherd
 from watcherd.errors import WatchError
 from watcherd.scope import Cause, Request, Scope, folders, tree
-from watcherd.watch import Trouble, Watch
+from watcherd.watch import Trouble, Watch, _Reader
+
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 
 PATIENCE = 10.0
 """Seconds after which what should have arrived counts as lost."""
@@ -261,6 +263,7 @@ def test_a_folder_that_moved_is_watched_under_its_new_name(ear: Ear) -> None:
     ear.heard()
     write(ear.root / "60m/BTC/LSTM/new.h5")
     assert ear.scopes() == {folders(["60m/BTC/LSTM"])}
+    assert ear.watch.coverage().watched == in_use()[1]
 
 
 def test_a_folder_that_takes_the_place_of_a_moved_one_is_not_mistaken_for_it(ear: Ear) -> None:
@@ -283,11 +286,14 @@ def test_a_folder_that_vanishes_is_asked_for_with_what_was_in_it(ear: Ear) -> No
     assert union(ear.heard()) == tree("1h")
 
 
-def test_half_a_move_waits_for_its_other_half_and_no_longer(root: Path) -> None:
-    def is_ignored_slowly(name: str) -> bool:
-        if name == "XBT":  # asked while the reader has one half of the move
-            time.sleep(0.1)
-        return is_ignored_folder(name)
+@contextmanager
+def slow_at(root: Path, name: str, until: Callable[[], object]) -> Iterator[queue.Queue[Request]]:
+    """A watch whose reader is held up by the folder of that name."""
+
+    def is_ignored_slowly(asked: str) -> bool:
+        if asked == name:
+            until()
+        return is_ignored_folder(asked)
 
     put: queue.Queue[Request] = queue.Queue()
     watch = Watch(
@@ -298,19 +304,53 @@ def test_half_a_move_waits_for_its_other_half_and_no_longer(root: Path) -> None:
         temporary_of=temporary_of,
     )
     watch.start()
-    start = time.monotonic()
-    (root / "1h/BTC").rename(root / "1h/XBT")
-    assert put.get(timeout=PATIENCE).scope == tree("1h/BTC", "1h/XBT")
-    assert time.monotonic() - start < 0.45  # watchdog's while is 0.5 s
+    yield put
     watch.stop()
 
 
+def test_half_a_move_waits_for_its_other_half_and_no_longer(root: Path) -> None:
+    with slow_at(root, "XBT", lambda: time.sleep(0.1)) as put:
+        start = time.monotonic()
+        (root / "1h/BTC").rename(root / "1h/XBT")
+        assert put.get(timeout=PATIENCE).scope == tree("1h/BTC", "1h/XBT")
+        assert time.monotonic() - start < 0.45  # watchdog's while is 0.5 s
+
+
+def test_a_new_name_that_does_not_matter_keeps_nothing_waiting(ear: Ear) -> None:
+    start = time.monotonic()
+    (ear.root / LSTM / "old.h5").rename(ear.root / LSTM / "old.h5.bak")
+    assert ear.scopes() == {folders([LSTM])}
+    assert time.monotonic() - start < 0.45
+
+
+def test_a_new_folder_is_one_request_whatever_is_in_it(root: Path) -> None:
+    filled = threading.Event()
+    with slow_at(root, "GRU", lambda: filled.wait(PATIENCE)) as put:
+        (root / "1h/BTC/GRU").mkdir()
+        for number in range(100):
+            write(root / f"1h/BTC/GRU/{number}.h5")
+        (root / "mark").mkdir()
+        filled.set()
+        assert put.get(timeout=PATIENCE).scope == tree("1h/BTC/GRU")
+        assert put.get(timeout=PATIENCE).scope == tree("mark")
+
+
 def test_what_moved_out_is_watched_no_more(ear: Ear) -> None:
-    before = ear.watch.coverage().watched
+    before = in_use()[1]
     (ear.root / "1h/BTC").rename(ear.root.parent / "out/BTC")
     (ear.root / "1h/ETH").rename(ear.root / ".watcherd/ETH")
+    (ear.root / "1h/SOL").rename(ear.root / "1h/.SOL")
     ear.heard()
-    assert ear.watch.coverage().watched == before - 4 + 1  # and one folder that ends `heard`
+    assert ear.watch.coverage().watched == in_use()[1] == before - 5 + 1  # one ends `heard`
+
+
+def test_a_folder_that_takes_the_name_of_one_that_moved_out_is_watched(ear: Ear) -> None:
+    (ear.root / LSTM).rename(ear.root.parent / "out/LSTM")
+    (ear.root / LSTM / "deeper").mkdir(parents=True)
+    ear.heard()
+    for folder in (LSTM, f"{LSTM}/deeper"):
+        write(ear.root / folder / "new.h5")
+        assert ear.scopes() == {folders([folder])}
 
 
 def test_a_name_used_again_after_its_folder_moved_out_does_not_stop_the_watch(ear: Ear) -> None:
@@ -417,6 +457,7 @@ def test_whatever_happens_every_folder_that_changed_is_asked_for(
             for folder in after:
                 write(root / folder / "again.h5")
             assert union(ear.heard()).folders == frozenset(after)
+            assert ear.watch.coverage().watched == len(listed(root))
             assert ear.watch.is_healthy()
 
 
@@ -453,7 +494,19 @@ def test_a_root_that_moved_with_the_folder_above_it_is_not_healthy(tmp_path: Pat
         assert not ear.watch.is_healthy()
 
 
-def fail(_: object) -> Any:
+def test_a_watch_is_lost_only_once(ear: Ear) -> None:
+    ear.root.rename(ear.root.with_name("other"))
+    assert "renamed" in lost(ear)
+    shutil.rmtree(ear.root.with_name("other"))
+    deadline = time.monotonic() + PATIENCE
+    while ear.watch.coverage().watched and time.monotonic() < deadline:
+        time.sleep(0.001)
+    ear.watch.stop()
+    assert "renamed" in ear.watch.coverage().reason
+    assert ear.troubles.empty()
+
+
+def fail(*_: object) -> Any:
     raise RuntimeError("no more")
 
 
@@ -535,6 +588,18 @@ def test_a_watch_that_was_stopped_leaves_nothing_and_the_next_one_works(root: Pa
             write(root / LSTM / "new.h5")
             assert ear.scopes() == {folders([LSTM])}
         assert in_use() == before
+
+
+def test_descriptors_are_given_back_even_if_the_stop_comes_before_the_thread_got_going() -> None:
+    before = in_use()
+    stopped_before = _Reader(fail)
+    stopped_before.stop()
+    stopped_before.run()
+    stopped_meanwhile = _Reader(fail)
+    stopped_meanwhile.stopped_event.set()
+    stopped_meanwhile.run()
+    stopped_meanwhile.close()
+    assert in_use() == before
 
 
 def test_it_stops_within_a_second_whatever_is_on_its_way(root: Path) -> None:
@@ -668,7 +733,7 @@ def obey(verb: str, root: str) -> None:
 
 
 def answer(watch: Watch, verb: str) -> None:
-    tell(answer=verb, healthy=watch.is_healthy(), **asdict(watch.coverage()))
+    tell(answer=verb, healthy=watch.is_healthy(), in_use=in_use(), **asdict(watch.coverage()))
 
 
 def tell(**what: object) -> None:
@@ -699,7 +764,8 @@ QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
 def test_an_overflow_asks_for_the_root_and_leaves_every_folder_watched() -> None:
     """With more folders than the queue holds: to watch them anew must not overflow it again."""
     with tempfile.TemporaryDirectory(dir=QUICK) as place:
-        root = Path(place)
+        root, outside = Path(place, "root"), Path(place, "out")
+        outside.mkdir()
         for number in range(QUEUE + 500):
             (root / f"{number // 1000}/{number}").mkdir(parents=True)
         with child(root) as watching:
@@ -708,6 +774,7 @@ def test_an_overflow_asks_for_the_root_and_leaves_every_folder_watched() -> None
                     write(root / "0/0/new.h5")
                     write(root / "0/1/new.h5")
                 (root / "unseen/LSTM").mkdir(parents=True)
+                (root / "2").rename(outside / "2")
             watching.until(trees=[""], folders=[], cause=Cause.OVERFLOW)
             watching.until(trouble=Trouble.OVERFLOW)
             write(root / "unseen/LSTM/new.h5")
@@ -716,7 +783,7 @@ def test_an_overflow_asks_for_the_root_and_leaves_every_folder_watched() -> None
             watching.until(folders=["1/1500"])
             state = watching.ask("tell")
             assert (state["overflows"], state["healthy"]) == (1, True)
-            assert state["watched"] == sum(1 for _ in os.walk(root))
+            assert state["watched"] == state["in_use"][1] == sum(1 for _ in os.walk(root))
 
 
 @needs_own_limit

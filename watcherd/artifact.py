@@ -7,9 +7,12 @@ slash; the root itself is ``""``.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from watcherd.scope import Scope, parent_of
+
+if TYPE_CHECKING:
+    import os
 
 
 class FileFact(NamedTuple):
@@ -21,6 +24,22 @@ class FileFact(NamedTuple):
     ctime_ns: int
     inode: int
     device: int
+
+
+def fact_from(found: "os.stat_result") -> FileFact:
+    """The facts of what lstat(2) returned."""
+    return FileFact(
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        _signed(found.st_ino),
+        _signed(found.st_dev),
+    )
+
+
+def _signed(number: int) -> int:
+    """As SQLite stores it: inode numbers of CIFS and FUSE use all 64 bits."""
+    return number - (1 << 64) if number >> 63 else number
 
 
 class Role(StrEnum):

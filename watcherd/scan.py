@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
-from watcherd.artifact import Artifact, FileFact, Form, Part, Role, Snapshot, lineage
+from watcherd.artifact import Artifact, FileFact, Form, Part, Role, Snapshot, fact_from, lineage
 from watcherd.naming import Naming, is_state_file, part_of, read_state_file, temporary_of
 from watcherd.scope import Scope, parent_of
 
@@ -61,7 +61,7 @@ def fact_of(root_fd: int, path: str) -> FileFact | None:
         if error.errno in _ABSENT:
             return None
         raise
-    return _fact(found)
+    return fact_from(found)
 
 
 def is_unchanged(root_fd: int, artifact: Artifact) -> bool:
@@ -247,7 +247,7 @@ class _Listing:
     def _fact(self, name: str) -> FileFact | None:
         """None for what vanished since it was listed."""
         try:
-            return _fact(os.stat(name, dir_fd=self.folder_fd, follow_symlinks=False))
+            return fact_from(os.stat(name, dir_fd=self.folder_fd, follow_symlinks=False))
         except FileNotFoundError:
             return None
 
@@ -262,7 +262,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _fact(found: os.stat_result) -> FileFact:
-    return FileFact(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)

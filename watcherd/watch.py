@@ -172,13 +172,13 @@ class _Book(InotifyWatchGroup):
     @property
     def watched(self) -> int:
         """The number of folders with a watch."""
-        return len(self._active_callbacks_by_watch)
+        return len(self._active_callbacks_by_path)
 
     def on_event(self, event: InotifyEvent) -> None:
         """Take in what may matter: also moves of any name, as half a move waits for its other."""
         if event.is_move_self:
             self._report(Trouble.LOST, "the models root was renamed")
-        elif event.mask & _CHANGES and (
+        elif (
             event.is_directory or event.is_move or self._names.is_relevant(os.fsdecode(event.name))
         ):
             super().on_event(event)
@@ -314,7 +314,6 @@ class Watch:
         self._follower: threading.Thread | None = None
         self._overflows = 0
         self._reason = ""
-        self._is_stopping = False
 
     def start(self) -> None:
         """Watch the root and every folder below it; returns when all are watched.
@@ -333,7 +332,6 @@ class Watch:
 
     def stop(self) -> None:
         """End the threads and give back the kernel's watches. Not from a callback of this watch."""
-        self._is_stopping = True
         if self._book:
             self._book.deactivate()
         if self._reader:
@@ -431,7 +429,7 @@ class Watch:
 
     def _report(self, trouble: Trouble, reason: str) -> None:
         """Tell of trouble, until there is nothing worse to come."""
-        if self._is_stopping or self._reason:
+        if self._reason:
             return
         self._reason = reason
         if trouble is Trouble.OVERFLOW:

@@ -86,7 +86,7 @@ def _damage(error: Exception) -> str:
         return "damaged: its structure has no end (it nests in circles, or names absurd sizes)"
     told = ascii(str(error))[1:-1][:_LINE]
     cause = f"{type(error).__name__}: {told}" if told else type(error).__name__
-    if isinstance(error, NotImplementedError | AssertionError):
+    if isinstance(error, RuntimeError | AssertionError):  # how pyfive refuses what it lacks
         return (
             "damaged, or made with a feature that Keras does not use, such as links into other"
             f" files ({cause})"

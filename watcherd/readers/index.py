@@ -5,7 +5,7 @@ key a BundleHeaderProto, under each variable's name a BundleEntryProto. Errors a
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -63,9 +63,9 @@ class Index:
     shards: int
     byteorder: str
     """``<`` or ``>``, as in the struct module."""
-    variables: dict[str, Variable]
+    variables: Mapping[str, Variable]
     """By name, in the order of the index."""
-    extents: dict[int, int]
+    extents: Mapping[int, int]
     """Shard -> bytes that it must have at least."""
 
 
@@ -133,6 +133,8 @@ def _variable(key: bytes, value: bytes) -> Variable:
             sliced, at = sliced or tag == 0x3A, at + number
         elif tag & 7 != VARINT:
             raise Malformed(f"an entry with an unknown field (tag {tag})")
+    if at != len(value):
+        raise Malformed("an entry that breaks off")
     elements = _elements(shape)
     _require_sense(dtype, elements, offset, size, sliced=sliced)
     name = key.decode("utf-8", "replace")

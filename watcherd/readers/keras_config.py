@@ -9,7 +9,7 @@ from typing import Any
 
 from watcherd.plan import Description
 from watcherd.readers import canonical, optimizers, shapes
-from watcherd.readers.keras_names import KNOWN
+from watcherd.readers.keras_names import LAYERS, OPERATIONS
 from watcherd.readers.source import Unreadable
 
 _REMEMBERED = 1 << 20
@@ -147,4 +147,9 @@ def _is_custom(node: dict[str, Any], is_layer: bool) -> bool:
         return True
     if "module" in node:
         return str(node["module"]).partition(".")[0] not in _KERAS
-    return is_layer and name not in KNOWN
+    return is_layer and name not in LAYERS and not _is_operation(node)
+
+
+def _is_operation(node: dict[str, Any]) -> bool:
+    """An operation stored as a layer; what people call the same is a layer, and can be trained."""
+    return node["class_name"] in OPERATIONS and "trainable" not in shapes.config_of(node)

@@ -78,4 +78,5 @@ _OPERATIONS = """
     VectorizedMap View ViewAsComplex ViewAsReal Vsplit Vstack Where WhileLoop ZerosLike
 """
 
-KNOWN = frozenset(f"{_LAYERS} {_OPERATIONS}".split())
+LAYERS = frozenset(_LAYERS.split())
+OPERATIONS = frozenset(_OPERATIONS.split())

@@ -47,7 +47,7 @@ def from_training(training: Any) -> Optimizer | None:
     """The optimizer of a ``training_config``; None where it names none."""
     if not isinstance(training, dict):
         return None
-    stored = training.get("optimizer_config", training.get("optimizer"))
+    stored = training.get("optimizer_config") or training.get("optimizer")
     if isinstance(stored, str):
         stored = {"class_name": stored}
     return _from_config(stored) if isinstance(stored, dict) else None

@@ -97,7 +97,7 @@ class _View(io.RawIOBase):
             raise Unreadable("damaged: a pointer in it leads to before its beginning")
         return self._position
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # BufferedReader's
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # by BufferedReader only
         piece = b""
         if len(buffer) <= PIECE_LIMIT:
             piece = self._source.read(self._position, len(buffer))

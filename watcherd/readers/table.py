@@ -18,9 +18,10 @@ FOOTER = 48
 
 BLOCK_LIMIT = 64 << 20
 """Bytes of a block once unpacked; TensorFlow's own blocks hold 256 KB."""
-KEY_LIMIT = 16 << 10
-KEYS_LIMIT = 256 << 20
-"""Bytes of one key, and of all: keys that share prefixes may grow far beyond their file."""
+KEY_LIMIT = 4 << 10
+"""Bytes; the longest ways through a model's attributes take a few hundred."""
+KEYS_GROWTH = 64
+"""How many times their file all keys may take; sharing prefixes, real ones take about 1."""
 
 _TRAILER = 5
 """One byte for the compression, four for the checksum."""
@@ -37,7 +38,7 @@ def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     footer = data[-FOOTER:]
     _, at = _handle(footer, 0)
     place, _ = _handle(footer, at)
-    left, last = KEYS_LIMIT, None
+    left, last = KEYS_GROWTH * len(data), None
     for _, pointer in _pairs(_block(data, place)):
         for key, value in _pairs(_block(data, _handle(pointer, 0)[0])):
             left -= len(key)

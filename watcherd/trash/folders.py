@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 
-from watcherd.artifact import FileFact
+from watcherd.artifact import FileFact, fact_from
 from watcherd.trash import calls
 from watcherd.trash.faults import explain, explained
 
@@ -41,8 +41,8 @@ def look(folder: int, name: str) -> FileFact | None:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    size = found.st_size if stat.S_ISREG(found.st_mode) else _NO_FILE
-    return FileFact(size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+    fact = fact_from(found)
+    return fact if stat.S_ISREG(found.st_mode) else fact._replace(size=_NO_FILE)
 
 
 def dress(folder: int, like: int, allowed: int) -> None:

@@ -1,0 +1,272 @@
+"""Pruning and restoring on real folders: what goes, what stays, and what is said about it."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Saved, rows
+from tests.inline import reconcile, reconciler_of
+from watcherd import trash
+from watcherd.errors import NoSuchModel, Refused, TrashError
+from watcherd.plan import Verdict
+from watcherd.pruner import Policy, Pruner
+from watcherd.reconciler import Reconciler
+from watcherd.retention import Rule
+from watcherd.root import read_marker
+from watcherd.scope import Cause
+
+FOLDER = "1h/BTC/LSTM"
+POLICY = Policy(
+    rules=(Rule(2),), dry_run=False, min_age=0.0, trash_for=3600.0,
+    max_prune_count=100, max_prune_fraction=0.5,
+)  # fmt: skip
+
+
+@pytest.fixture
+def reconciler(root: Path) -> Iterator[Reconciler]:
+    with reconciler_of(root) as reconciler:
+        yield reconciler
+
+
+@pytest.fixture
+def pruner(reconciler: Reconciler) -> Pruner:
+    return Pruner(reconciler, POLICY)
+
+
+@pytest.fixture
+def five(root: Path, saved: Saved, reconciler: Reconciler) -> list[str]:
+    """Five checkpoints of one family, the newest last, as a trainer leaves them."""
+    prefixes = [f"{FOLDER}/ckpt-{number}" for number in range(1, 6)]
+    for number, prefix in enumerate(prefixes):
+        saved.write_checkpoint(root / prefix, number % 4)
+        for path in root.glob(f"{prefix}.*"):
+            os.utime(path, (time.time() - 1000 + number, time.time() - 1000 + number))
+    reconcile(reconciler)
+    return prefixes
+
+
+def states(root: Path) -> dict[str, str]:
+    return {Path(row["path"]).name: row["state"] for row in rows(root)}
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.name != "checkpoint"}
+
+
+def prune(pruner: Pruner, **more: bool) -> list[Verdict]:
+    return list(pruner.prune(Cause.REQUEST, **more).trashed)
+
+
+def test_all_but_the_newest_two_go_to_the_trash(
+    root: Path, five: list[str], pruner: Pruner
+) -> None:
+    before = {path.name: path.read_bytes() for path in (root / FOLDER).iterdir()}
+    pruned = pruner.prune(Cause.TIMER)
+    assert [one.candidate.path for one in pruned.trashed] == five[:3]
+    assert pruned.bytes_freed == sum(
+        len(content) for name, content in before.items() if name[5] in "123"
+    )
+    assert names(root / FOLDER) == {name for name in before if name[5] in "45"}
+    assert states(root) == {
+        "ckpt-1": "trashed", "ckpt-2": "trashed", "ckpt-3": "trashed",
+        "ckpt-4": "present", "ckpt-5": "present",
+    }  # fmt: skip
+    for row in rows(root, "SELECT * FROM trash"):
+        assert json.loads(row["reasons"])[0].startswith("max_to_keep")
+        files = names(root / row["trash_path"]) - {"manifest.json"}
+        assert {name: (root / row["trash_path"] / name).read_bytes() for name in files} == {
+            name: before[name] for name in files
+        }
+    verbs = rows(root, "SELECT verb, cause FROM history WHERE verb = 'pruned'")
+    assert [row["cause"] for row in verbs] == ["timer"] * 3
+
+
+def test_what_was_pruned_is_settled_at_once_and_nothing_is_left_to_do(
+    five: list[str], pruner: Pruner, reconciler: Reconciler
+) -> None:
+    prune(pruner)
+    assert reconcile(reconciler).plan.changes == ()
+    assert prune(pruner) == []
+
+
+def test_a_dry_run_moves_nothing_and_lists_what_the_run_then_does(
+    root: Path, five: list[str], pruner: Pruner
+) -> None:
+    promised = [one.candidate.path for one in pruner.prune(Cause.REQUEST, dry_run=True).removing]
+    assert set(states(root).values()) == {"present"}
+    assert [one.candidate.path for one in prune(pruner)] == promised
+
+
+def test_what_the_state_file_names_is_kept(root: Path, five: list[str], pruner: Pruner) -> None:
+    (root / FOLDER / "checkpoint").write_text('model_checkpoint_path: "ckpt-1"\n')
+    prune(pruner)
+    assert states(root)["ckpt-1"] == "present"
+
+
+def test_a_state_file_written_after_the_last_look_still_counts(
+    root: Path, five: list[str], pruner: Pruner, reconciler: Reconciler
+) -> None:
+    """The candidates' folders are looked at again before anything is decided."""
+    reconcile(reconciler)
+    (root / FOLDER / "checkpoint").write_text('model_checkpoint_path: "/old/place/ckpt-2"\n')
+    assert f"{FOLDER}/ckpt-2" not in [one.candidate.path for one in prune(pruner)]
+
+
+def test_young_checkpoints_are_kept(
+    root: Path, saved: Saved, pruner: Pruner, reconciler: Reconciler
+) -> None:
+    for number in range(1, 6):
+        saved.write_checkpoint(root / f"{FOLDER}/ckpt-{number}", number % 4)
+    reconcile(reconciler)
+    pruner.policy = replace(POLICY, min_age=60.0)
+    assert prune(pruner) == []
+
+
+def test_a_checkpoint_that_its_trainer_rewrote_since_the_decision_is_not_touched(
+    root: Path, five: list[str], saved: Saved, pruner: Pruner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I6. The rewrite falls between the decision and the move."""
+    decide = pruner._decide
+    calls = []
+
+    def decide_then_rewrite() -> tuple[Verdict, ...]:
+        verdicts = decide()
+        calls.append(verdicts)
+        if len(calls) == 2:
+            saved.write_checkpoint(root / five[0], 3)
+        return verdicts
+
+    monkeypatch.setattr(pruner, "_decide", decide_then_rewrite)
+    pruned = pruner.prune(Cause.TIMER)
+    assert [one.candidate.path for one in pruned.trashed] == five[1:3]
+    ((verdict, why),) = pruned.failed
+    assert verdict.candidate.path == five[0]
+    assert "changed since it was decided upon" in why
+    assert states(root)["ckpt-1"] == "present"
+    assert rows(root, "SELECT * FROM trash WHERE model_id = ?", verdict.candidate.model_id) == []
+
+
+def test_a_mass_of_models_goes_only_with_a_persons_yes(
+    root: Path, five: list[str], pruner: Pruner
+) -> None:
+    pruner.policy = replace(POLICY, max_prune_count=2, max_prune_fraction=0.5)
+    with pytest.raises(Refused, match="3 of 5 models would be removed") as refused:
+        pruner.prune(Cause.TIMER)
+    assert "--yes" in refused.value.hint
+    assert set(states(root).values()) == {"present"}
+    assert len(prune(pruner, yes=True)) == 3
+
+
+def test_more_than_the_count_but_less_than_the_fraction_is_no_mass(
+    five: list[str], pruner: Pruner
+) -> None:
+    pruner.policy = replace(POLICY, max_prune_count=2, max_prune_fraction=0.7)
+    assert len(prune(pruner)) == 3
+
+
+def test_a_new_registry_on_a_root_that_was_in_use_never_prunes_before_a_person_says_so(
+    root: Path, five: list[str], tmp_path: Path
+) -> None:
+    """Marks that the lost registry held are not known here."""
+    with reconciler_of(root, url=f"sqlite:///{tmp_path}/new.db") as other:
+        reconcile(other)
+        with pytest.raises(Refused, match="in use before this registry was made"):
+            Pruner(other, POLICY).prune(Cause.TIMER)
+        assert len(prune(Pruner(other, POLICY), yes=True)) == 3
+        assert other.root.prune_confirmed
+
+
+def test_another_host_than_the_markers_never_prunes(
+    five: list[str], pruner: Pruner, reconciler: Reconciler
+) -> None:
+    reconciler.root = replace(reconciler.root, host="elsewhere")
+    with pytest.raises(Refused, match="only elsewhere prunes"):
+        pruner.prune(Cause.TIMER, yes=True)
+
+
+def test_restored_it_is_whole_pinned_and_the_same_model(
+    root: Path, five: list[str], pruner: Pruner
+) -> None:
+    import tensorflow as tf
+
+    before = {path.name: path.read_bytes() for path in root.glob(f"{five[0]}.*")}
+    ids = {row["path"]: row["model_id"] for row in rows(root)}
+    prune(pruner)
+    pruner.restore(ids[five[0]])
+    (row,) = rows(root, "SELECT * FROM model WHERE path = ?", five[0])
+    assert (row["model_id"], row["state"], row["pinned"]) == (ids[five[0]], "present", 1)
+    assert {path.name: path.read_bytes() for path in root.glob(f"{five[0]}.*")} == before
+    assert tf.train.load_checkpoint(str(root / five[0])).get_variable_to_shape_map()
+    assert rows(root, "SELECT * FROM trash WHERE model_id = ?", row["model_id"]) == []
+    last = rows(root, "SELECT verb FROM history WHERE model_id = ?", row["model_id"])[-1]
+    assert last["verb"] == "restored"
+    assert prune(pruner) == [], "it is pinned"
+
+
+def test_restore_refuses_to_overwrite_and_says_what_is_in_the_way(
+    root: Path, five: list[str], saved: Saved, pruner: Pruner, reconciler: Reconciler
+) -> None:
+    model_id = rows(root, "SELECT model_id FROM model WHERE path = ?", five[0])[0]["model_id"]
+    prune(pruner)
+    saved.write_checkpoint(root / five[0], 2)
+    with pytest.raises(TrashError, match="in the way"):
+        pruner.restore(model_id)
+    reconcile(reconciler)
+    found = rows(root, "SELECT model_id, state FROM model WHERE path = ?", five[0])
+    assert {row["state"] for row in found} == {"trashed", "present"}
+    with pytest.raises(NoSuchModel):
+        pruner.restore(next(r["model_id"] for r in found if r["state"] == "present"))
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_i5_broken_off_after_any_file_the_next_cycle_ends_whole(
+    root: Path, five: list[str], pruner: Pruner, reconciler: Reconciler,
+    monkeypatch: pytest.MonkeyPatch, moved: int,
+) -> None:  # fmt: skip
+    """Killed between the intent and the last rename: whole in its place, or whole in the trash."""
+    from watcherd.trash import calls
+
+    take, taken = calls.take, []
+
+    class Killed(BaseException):
+        pass
+
+    def take_some(*words: object) -> None:
+        if len(taken) == moved:
+            raise Killed
+        taken.append(words)
+        take(*words)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(calls, "take", take_some)
+    with pytest.raises(Killed):
+        pruner.prune(Cause.TIMER)
+    monkeypatch.undo()
+    reconcile(reconciler)
+    assert reconcile(reconciler).plan.changes == ()
+    files = {path.name for path in root.glob(f"{five[0]}.*")}
+    state = states(root)["ckpt-1"]
+    intents = rows(root, "SELECT * FROM trash")
+    if state == "present":
+        assert len(files) == 2
+        assert intents == []
+    else:
+        assert (state, files, len(intents)) == ("trashed", set(), 1)
+        assert len(names(root / intents[0]["trash_path"])) == 3, "index, shard and manifest"
+
+
+def test_the_manifest_tells_what_it_was_for_the_day_when_the_registry_is_lost(
+    root: Path, five: list[str], pruner: Pruner
+) -> None:
+    prune(pruner)
+    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        listed = trash.list_trash(root_fd)
+        assert read_marker(root_fd) is not None
+    finally:
+        os.close(root_fd)
+    assert {one.entry.path for one in listed if one.entry} == set(five[:3])
