@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -257,6 +258,34 @@ def test_i5_broken_off_after_any_file_the_next_cycle_ends_whole(
     else:
         assert (state, files, len(intents)) == ("trashed", set(), 1)
         assert len(names(root / intents[0]["trash_path"])) == 3, "index, shard and manifest"
+
+
+def test_a_reconcile_beside_a_prune_takes_nothing_half_moved_for_a_crash(
+    root: Path, five: list[str], pruner: Pruner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes between the intent and the first rename, and waits for its turn."""
+    from watcherd.trash import calls
+
+    take = calls.take
+    beside: list[threading.Thread] = []
+
+    def reconcile_beside() -> None:
+        with reconciler_of(root) as other:
+            reconcile(other)
+
+    def take_slowly(*words: object) -> None:
+        if not beside:
+            beside.append(threading.Thread(target=reconcile_beside))
+            beside[0].start()
+            beside[0].join(0.3)
+            assert beside[0].is_alive(), "it waits for its turn"
+        take(*words)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(calls, "take", take_slowly)
+    assert len(prune(pruner)) == 3
+    beside[0].join()
+    assert sorted(states(root).values()) == ["present"] * 2 + ["trashed"] * 3
+    assert len(rows(root, "SELECT * FROM trash")) == 3
 
 
 def test_the_manifest_tells_what_it_was_for_the_day_when_the_registry_is_lost(

@@ -13,7 +13,15 @@ from typing import Any
 
 from watcherd import __version__, lock, logs, status
 from watcherd.config import Settings
-from watcherd.errors import Exit, Refused, RootSuspended, SettingsError, WatcherdError
+from watcherd.errors import (
+    Exit,
+    Refused,
+    RegistryBusy,
+    RegistryError,
+    RootSuspended,
+    SettingsError,
+    WatcherdError,
+)
 from watcherd.notify import notify
 from watcherd.registry import iso, path_of
 from watcherd.root import HOUSE
@@ -68,9 +76,9 @@ class Daemon:
             except RootSuspended as error:
                 self._suspend(error)
                 self._ending.wait(CHECK)
-            except Refused:
-                raise
             except WatcherdError as error:
+                if self._is_hopeless(error):
+                    raise
                 logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
                 self._ending.wait(backoff)
                 backoff = min(2 * backoff, LONGEST_BACKOFF)
@@ -91,6 +99,14 @@ class Daemon:
                 session.work(self._should_end, self._tell)
             finally:
                 self._session = None
+
+    def _is_hopeless(self, error: WatcherdError) -> bool:
+        """Whether to end and let a person see to it: another daemon, a damaged registry at start.
+
+        What breaks while we run may heal, and a registry that is only locked will.
+        """
+        at_start = isinstance(error, RegistryError) and not isinstance(error, RegistryBusy)
+        return isinstance(error, Refused) or (at_start and not self._is_ready)
 
     def _should_end(self) -> bool:
         return self._ending.is_set() or self._hangup.is_set()

@@ -18,7 +18,7 @@ from watcherd.plan import State, Verdict
 from watcherd.reconciler import Cycle, Reconciler, entry_of, manifest_of
 from watcherd.registry import Direction
 from watcherd.retention import Rule, decide
-from watcherd.root import open_root
+from watcherd.root import moving_files, open_root
 from watcherd.scope import Cause, Request, Scope, folders, parent_of
 
 BATCH = 500
@@ -136,7 +136,7 @@ class Pruner:
         cycles = list(before)
         for at in range(0, len(removing), BATCH):
             batch = removing[at : at + BATCH]
-            with self._root() as root_fd:
+            with self._root() as root_fd, moving_files(root_fd):
                 moved: list[trash.Entry] = []
                 for verdict in batch:
                     why = self._move_out(root_fd, verdict, moved)
@@ -186,9 +186,9 @@ class Pruner:
                 f"model {model_id} is not in the trash",
                 hint="watcherd list --state trashed shows what is",
             )
-        registry.turn(model_id, Direction.BACK)
         try:
-            with self._root() as root_fd:
+            with self._root() as root_fd, moving_files(root_fd):
+                registry.turn(model_id, Direction.BACK)
                 trash.bring_back(root_fd, entry_of(intent))
         except TrashError:
             registry.turn(model_id, Direction.OUT)

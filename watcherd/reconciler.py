@@ -27,7 +27,7 @@ from watcherd.plan import (
 )
 from watcherd.readers.batch import Job, prepare, read_batch
 from watcherd.registry import Direction, Intent, Kin, Registry, Root, Writer
-from watcherd.root import Marker, new_marker, open_root, read_marker, write_marker
+from watcherd.root import Marker, moving_files, new_marker, open_root, read_marker, write_marker
 from watcherd.scope import Request, Scope, folders, parent_of
 
 PATIENCE = 10.0
@@ -137,11 +137,14 @@ class Reconciler:
         The registry says what was meant, the disk what was done. Where nothing had moved yet the
         intent is dropped: its decision is old. Where something had, the rest follows.
         """
-        trashed = set()
-        for intent in self.registry.intents(self.root.root_id, unsettled=True):
-            if self._settle_intent(root_fd, intent):
-                trashed.add(intent.record.model_id)
-        return frozenset(trashed)
+        if not self.registry.intents(self.root.root_id, unsettled=True):
+            return frozenset()
+        with moving_files(root_fd):
+            return frozenset(
+                intent.record.model_id
+                for intent in self.registry.intents(self.root.root_id, unsettled=True)
+                if self._settle_intent(root_fd, intent)
+            )
 
     def _settle_intent(self, root_fd: int, intent: Intent) -> bool:
         """Whether the trash holds it whole, on its way out."""

@@ -55,25 +55,32 @@ def _decide_group(
     """``members``: one family, oldest first."""
     complete = [one for one in members if one.state is State.PRESENT]
     guards = _guards(complete, now, min_age)
+    ranks = [_rank(complete, rule) for rule in rules]
     for one in members:
         held = [reason for guard in guards if (reason := guard(one))]
-        kept, verdict = _apply_rule(one, complete, rules)
+        kept, verdict = _apply_rules(one, rules, ranks)
         reasons = [verdict, *held] if kept or not held else held
         yield Verdict(one, bool(kept or held), tuple(reasons))
 
 
-def _apply_rule(
-    one: Candidate, complete: Sequence[Candidate], rules: Sequence[Rule]
+def _rank(complete: Sequence[Candidate], rule: Rule) -> dict[int, int]:
+    """model_id -> 1 for the newest complete model that the rule matches, 2 for the next, ..."""
+    matched = [one for one in reversed(complete) if rule.matches(one)]
+    return {one.model_id: rank for rank, one in enumerate(matched, 1)}
+
+
+def _apply_rules(
+    one: Candidate, rules: Sequence[Rule], ranks: Sequence[Mapping[int, int]]
 ) -> tuple[bool, str]:
-    """Whether its rule keeps it, and what that rule says of it."""
-    rule = next((rule for rule in rules if rule.matches(one)), None)
-    if rule is None:
-        return True, "no rule matches"
-    if one.state is not State.PRESENT:
-        return True, f"it is {one.state}, and only complete models are judged"
-    peers = [peer for peer in complete if rule.matches(peer)]
-    rank = len(peers) - peers.index(one)
-    return rank <= rule.max_to_keep, f"max_to_keep {rank} of {rule.max_to_keep}"
+    """Whether the first rule that matches keeps it, and what that rule says of it."""
+    for rule, rank_of in zip(rules, ranks, strict=True):
+        if not rule.matches(one):
+            continue
+        if one.state is not State.PRESENT:
+            return True, "only complete models are counted and removed"
+        rank = rank_of[one.model_id]
+        return rank <= rule.max_to_keep, f"max_to_keep {rank} of {rule.max_to_keep}"
+    return True, "no rule matches"
 
 
 def _order(one: Candidate) -> Order:

@@ -5,6 +5,7 @@ path (an unmounted disk), so that emptiness can be believed. It is written with 
 """
 
 import errno
+import fcntl
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ HOUSE = ".watcherd"
 """The only folder below the root that is ours."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _MARKER = "root.json"
 _WAIT = "nothing is changed until it is back; watcherd goes on by itself then"
 
@@ -122,6 +124,26 @@ def write_marker(root_fd: int, marker: Marker) -> None:
         os.fsync(house_fd)
     finally:
         os.close(house_fd)
+
+
+@contextmanager
+def moving_files(root_fd: int) -> Iterator[None]:
+    """Hold the turn to move files between the root and its trash.
+
+    A daemon that prunes and a person's ``reconcile`` beside it must not take each other's
+    half-moved artifact for one that a crash left behind.
+    """
+    make_house(root_fd)
+    house_fd = os.open(HOUSE, _FOLDER, dir_fd=root_fd)
+    try:
+        lock_fd = os.open("moving.lock", _LOCK, 0o664, dir_fd=house_fd)
+    finally:
+        os.close(house_fd)
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock_fd)
 
 
 def make_house(root_fd: int) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, or_, select, update
 
 from watcherd.plan import ON_DISK, Candidate, Record, State
 from watcherd.registry.clock import iso, ns_of
-from watcherd.registry.records import records_where
+from watcherd.registry.records import IS_ON_DISK, records_where
 from watcherd.registry.tables import alias, model, trash
 
 
@@ -108,10 +108,14 @@ def list_intents(connection: Connection, root_id: int, *, unsettled: bool = Fals
 
     That is what is on its way out while its row is still on disk, and all that is on its way back.
     """
-    conditions = [model.c.root_id == root_id, exists().where(_of(trash))]
-    records = {record.model_id: record for record in records_where(connection, *conditions)}
-    rows = connection.execute(select(trash).join(model).where(model.c.root_id == root_id))
-    intents = [
+    chosen = [model.c.root_id == root_id]
+    if unsettled:
+        chosen.append(or_(IS_ON_DISK, trash.c.direction == Direction.BACK))
+    rows = connection.execute(select(trash).join(model).where(*chosen)).all()
+    ids = select(trash.c.model_id).join(model).where(*chosen)
+    found = records_where(connection, model.c.model_id.in_(ids)) if rows else []
+    records = {record.model_id: record for record in found}
+    return [
         Intent(
             records[row.model_id],
             row.trash_path,
@@ -120,12 +124,6 @@ def list_intents(connection: Connection, root_id: int, *, unsettled: bool = Fals
         )
         for row in rows
     ]
-    return [one for one in intents if not unsettled or is_unsettled(one)]
-
-
-def is_unsettled(intent: Intent) -> bool:
-    """Whether the disk may not be what the intent says yet."""
-    return intent.direction is Direction.BACK or intent.record.state in ON_DISK
 
 
 def cancel(connection: Connection, model_id: int) -> None:
