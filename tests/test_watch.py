@@ -24,10 +24,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import watcherd
+import watcherd.watch.kernel
 from watcherd.errors import WatchError
 from watcherd.scope import Cause, Request, Scope, folders, tree
-from watcherd.watch import Trouble, Watch, _Reader
+from watcherd.watch import Trouble, Watch
+from watcherd.watch.kernel import Reader
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -60,6 +61,7 @@ class Ear:
         root: Path,
         put: Callable[[Request], None] | None = None,
         on_trouble: Callable[[Trouble], None] | None = None,
+        is_ignored: Callable[[str], bool] = is_ignored_folder,
     ) -> None:
         self.root = root
         self.troubles: queue.Queue[Trouble] = queue.Queue()
@@ -68,7 +70,7 @@ class Ear:
             root,
             put or self._requests.put,
             is_relevant=is_relevant,
-            is_ignored_folder=is_ignored_folder,
+            is_ignored_folder=is_ignored,
             temporary_of=temporary_of,
             on_trouble=on_trouble or self.troubles.put,
         )
@@ -86,8 +88,8 @@ class Ear:
 
 
 @contextmanager
-def listening(root: Path) -> Iterator[Ear]:
-    ear = Ear(root)
+def listening(root: Path, **options: Any) -> Iterator[Ear]:
+    ear = Ear(root, **options)
     ear.watch.start()
     try:
         yield ear
@@ -101,6 +103,7 @@ def root(tmp_path: Path) -> Path:
     for folder in (LSTM, ETH):
         (tmp_path / "root" / folder).mkdir(parents=True)
         (tmp_path / "root" / folder / "old.h5").write_bytes(b"old")
+        (tmp_path / "root" / folder / "scaler.x").write_bytes(b"old")
     (tmp_path / "root/1h/SOL").mkdir()
     (tmp_path / "root/.watcherd/trash").mkdir(parents=True)
     (tmp_path / "out").mkdir()
@@ -182,6 +185,14 @@ FILES: dict[str, tuple[Callable[[Path], object], set[Scope]]] = {
     "a model gets a name that does not": (
         lambda r: (r / LSTM / "old.h5").rename(r / LSTM / "old.h5.bak"),
         {folders([LSTM])},
+    ),
+    "a model moves and gets a name that does not": (
+        lambda r: (r / LSTM / "old.h5").rename(r / ETH / "old.h5.bak"),
+        {folders([LSTM])},
+    ),
+    "a file of another name is renamed": (
+        lambda r: (r / LSTM / "scaler.x").rename(r / ETH / "scaler.y"),
+        set(),
     ),
     "files of other names come and go": (
         lambda r: come_and_go(r / LSTM / "events.log"),
@@ -287,32 +298,23 @@ def test_a_folder_that_vanishes_is_asked_for_with_what_was_in_it(ear: Ear) -> No
 
 
 @contextmanager
-def slow_at(root: Path, name: str, until: Callable[[], object]) -> Iterator[queue.Queue[Request]]:
-    """A watch whose reader is held up by the folder of that name."""
+def held_up_at(root: Path, name: str, until: Callable[[], object]) -> Iterator[Ear]:
+    """A watch whose reader is held up by a folder of that name."""
 
     def is_ignored_slowly(asked: str) -> bool:
         if asked == name:
             until()
         return is_ignored_folder(asked)
 
-    put: queue.Queue[Request] = queue.Queue()
-    watch = Watch(
-        root,
-        put.put,
-        is_relevant=is_relevant,
-        is_ignored_folder=is_ignored_slowly,
-        temporary_of=temporary_of,
-    )
-    watch.start()
-    yield put
-    watch.stop()
+    with listening(root, is_ignored=is_ignored_slowly) as ear:
+        yield ear
 
 
 def test_half_a_move_waits_for_its_other_half_and_no_longer(root: Path) -> None:
-    with slow_at(root, "XBT", lambda: time.sleep(0.1)) as put:
+    with held_up_at(root, "XBT", lambda: time.sleep(0.1)) as ear:
         start = time.monotonic()
         (root / "1h/BTC").rename(root / "1h/XBT")
-        assert put.get(timeout=PATIENCE).scope == tree("1h/BTC", "1h/XBT")
+        assert ear.scopes() == {tree("1h/BTC", "1h/XBT")}
         assert time.monotonic() - start < 0.45  # watchdog's while is 0.5 s
 
 
@@ -324,15 +326,23 @@ def test_a_new_name_that_does_not_matter_keeps_nothing_waiting(ear: Ear) -> None
 
 
 def test_a_new_folder_is_one_request_whatever_is_in_it(root: Path) -> None:
-    filled = threading.Event()
-    with slow_at(root, "GRU", lambda: filled.wait(PATIENCE)) as put:
+    is_filled = threading.Event()
+    with held_up_at(root, "GRU", lambda: is_filled.wait(PATIENCE)) as ear:
         (root / "1h/BTC/GRU").mkdir()
         for number in range(100):
             write(root / f"1h/BTC/GRU/{number}.h5")
-        (root / "mark").mkdir()
-        filled.set()
-        assert put.get(timeout=PATIENCE).scope == tree("1h/BTC/GRU")
-        assert put.get(timeout=PATIENCE).scope == tree("mark")
+        is_filled.set()
+        assert [request.scope for request in ear.heard()] == [tree("1h/BTC/GRU")]
+
+
+def test_a_folder_that_moves_on_before_it_was_watched_is_not_watched_outside(root: Path) -> None:
+    has_left = threading.Event()
+    with held_up_at(root, "SOL2", lambda: has_left.wait(PATIENCE)) as ear:
+        (root / "1h/SOL").rename(root / "1h/BTC/SOL2")
+        (root / "1h/BTC").rename(root.parent / "out/BTC")
+        has_left.set()
+        assert union(ear.heard()) == tree("1h/SOL", "1h/BTC")
+        assert ear.watch.coverage().watched == in_use()[1] == len(listed(root)) - 2
 
 
 def test_what_moved_out_is_watched_no_more(ear: Ear) -> None:
@@ -535,6 +545,32 @@ def test_a_reading_thread_that_fails_is_a_lost_watch(root: Path) -> None:
     watch.stop()
 
 
+def test_falling_far_behind_is_an_overflow(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcherd.watch.kernel, "MOST_BEHIND", 100)
+    put: queue.Queue[Request] = queue.Queue()
+    may_go_on = threading.Event()
+
+    def put_slowly(request: Request) -> None:
+        put.put(request)
+        if request.cause is Cause.EVENT:
+            may_go_on.wait(PATIENCE)
+
+    ear = Ear(root, put_slowly)
+    ear.watch.start()
+    for _ in range(150):
+        write(root / LSTM / "old.h5")
+        write(root / ETH / "old.h5")
+    assert ear.troubles.get(timeout=PATIENCE) is Trouble.OVERFLOW
+    may_go_on.set()
+    assert [put.get(timeout=PATIENCE).cause for _ in range(2)] == [Cause.EVENT, Cause.OVERFLOW]
+    (root / "mark").mkdir()
+    while put.get(timeout=PATIENCE).scope != tree("mark"):
+        pass
+    assert ear.watch.coverage().overflows <= 300 // 100
+    assert ear.watch.is_healthy()
+    ear.watch.stop()
+
+
 def test_what_happens_while_it_stops_is_no_trouble(root: Path) -> None:
     ear = Ear(root)
     ear.watch.start()
@@ -592,10 +628,10 @@ def test_a_watch_that_was_stopped_leaves_nothing_and_the_next_one_works(root: Pa
 
 def test_descriptors_are_given_back_even_if_the_stop_comes_before_the_thread_got_going() -> None:
     before = in_use()
-    stopped_before = _Reader(fail)
+    stopped_before = Reader(fail)
     stopped_before.stop()
     stopped_before.run()
-    stopped_meanwhile = _Reader(fail)
+    stopped_meanwhile = Reader(fail)
     stopped_meanwhile.stopped_event.set()
     stopped_meanwhile.run()
     stopped_meanwhile.close()
@@ -745,7 +781,9 @@ OWN_MOUNTS = ("unshare", "-Urm")
 
 
 def can(*command: str) -> bool:
-    return bool(shutil.which(command[0])) and not subprocess.run(command, check=False).returncode
+    if not shutil.which(command[0]):
+        return False
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 needs_own_limit = pytest.mark.skipif(

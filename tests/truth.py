@@ -19,7 +19,7 @@ def truth(root: Path) -> dict[str, str]:
             if name.endswith(".h5"):
                 content = Path(folder, name).read_bytes()
                 found[path] = (
-                    "unreadable" if content == JUNK
+                    "unreadable" if content.startswith(JUNK)
                     else "incomplete" if len(content) == TRUNCATED
                     else "present"
                 )  # fmt: skip

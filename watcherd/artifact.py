@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from watcherd.listing import signed
 from watcherd.scope import Scope, parent_of
 
 if TYPE_CHECKING:
@@ -32,14 +33,9 @@ def fact_from(found: "os.stat_result") -> FileFact:
         found.st_size,
         found.st_mtime_ns,
         found.st_ctime_ns,
-        _signed(found.st_ino),
-        _signed(found.st_dev),
+        signed(found.st_ino),
+        signed(found.st_dev),
     )
-
-
-def _signed(number: int) -> int:
-    """As SQLite stores it: inode numbers of CIFS and FUSE use all 64 bits."""
-    return number - (1 << 64) if number >> 63 else number
 
 
 class Role(StrEnum):

@@ -120,10 +120,21 @@ class Session:
     def _cycle(self, request: Request) -> None:
         cycle = self.reconciler.cycle(request)
         self.last = cycle
-        self.is_whole = self.is_whole or request.scope == ROOT
+        if request.scope == ROOT:
+            self.is_whole = True
+            self._heal()
         journal.tell_cycle(cycle, self.reconciler.registry)
         self.inbox.done(request, cycle.seconds)
         self._look_again(cycle)
+
+    def _heal(self) -> None:
+        """Watch what could not be watched before: a limit was raised, a permission was given."""
+        if self._watch is None:
+            return
+        was_limited = self._watch.coverage().refused > 0
+        self._watch.heal()
+        if was_limited and not self._watch.coverage().refused:
+            logs.get().info(logs.WATCH_HEALED, watched=self._watch.coverage().watched)
 
     def _look_again(self, cycle: Cycle) -> None:
         """Each folder once more, when the first of what settles in it will have."""

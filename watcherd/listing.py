@@ -1,0 +1,100 @@
+"""What one folder holds, as plain tuples: names, facts, and one fingerprint of them all.
+
+Nothing but the standard library is imported, so that ``python -I -S`` can run this file as a lean
+helper process beside a program that has much more loaded (see ``serve``).
+"""
+
+import errno
+import hashlib
+import marshal
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+Row = tuple[str, str, int, int, int, int, int]
+"""name, kind, size, mtime_ns, ctime_ns, inode, device of one name that is no folder."""
+FILE, LINK, OTHER = "f", "l", "o"
+"""Kinds: a regular file, a symlink, anything else (a pipe, a socket, a device)."""
+
+Listing = tuple[int, list[str], list[Row], bytes]
+"""The folder's mtime_ns, the names of the folders in it, its rows, and a fingerprint of both."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def open_folder(root_fd: int, path: str) -> Iterator[int]:
+    """A descriptor of a folder below the root, reached without following a symlink.
+
+    Raises OSError: ELOOP where a component is a symlink (open(2) itself says ENOTDIR for
+    O_DIRECTORY with O_NOFOLLOW, which would pass for absence), ENOENT or ENOTDIR where one is
+    absent or no folder.
+    """
+    folder_fd = os.open(".", _FOLDER, dir_fd=root_fd)
+    try:
+        for name in path.split("/") if path else ():
+            below_fd = _open_below(folder_fd, name)
+            os.close(folder_fd)
+            folder_fd = below_fd
+        yield folder_fd
+    finally:
+        os.close(folder_fd)
+
+
+def _open_below(folder_fd: int, name: str) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=folder_fd)
+    except NotADirectoryError:
+        if stat.S_ISLNK(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from None
+        raise
+
+
+def list_folder(folder_fd: int) -> Listing:
+    """Everything in a folder. What vanishes while it is listed is left out. Raises OSError."""
+    folders: list[str] = []
+    rows: list[Row] = []
+    with os.scandir(folder_fd) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif row := _row(folder_fd, entry.name):
+                rows.append(row)
+    rows.sort()
+    folders.sort()
+    # After the listing: a name that came or went meanwhile makes the folder young.
+    mtime_ns = os.fstat(folder_fd).st_mtime_ns
+    return mtime_ns, folders, rows, fingerprint(folders, rows)
+
+
+def fingerprint(folders: list[str], rows: list[Row]) -> bytes:
+    """Of both in their order. marshal's version 2 is stable between Pythons; newer are not."""
+    return hashlib.blake2b(marshal.dumps((folders, rows), 2), digest_size=16).digest()
+
+
+def _row(folder_fd: int, name: str) -> Row | None:
+    try:
+        found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return (
+        name,
+        _kind(found.st_mode),
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        signed(found.st_ino),
+        signed(found.st_dev),
+    )
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return FILE
+    return LINK if stat.S_ISLNK(mode) else OTHER
+
+
+def signed(number: int) -> int:
+    """As SQLite stores it: inode numbers of CIFS and FUSE use all 64 bits."""
+    return number - (1 << 64) if number >> 63 else number
