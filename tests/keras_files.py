@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from watcherd.artifact import Artifact, FileFact, Form, Part, Role
+from watcherd.artifact import Artifact, FileFact, Form, Part, Role, fact_from
 from watcherd.plan import Reading
 from watcherd.readers import crc32c, read, table
 from watcherd.readers.wire import Malformed, varint
@@ -26,8 +26,7 @@ STEPS = 7
 
 
 def fact_of(path: Path) -> FileFact:
-    told = os.lstat(path)
-    return FileFact(told.st_size, told.st_mtime_ns, told.st_ctime_ns, told.st_ino, told.st_dev)
+    return fact_from(os.lstat(path))
 
 
 def artifact_at(root: Path, path: str) -> Artifact:
@@ -283,17 +282,25 @@ def with_checksums(index: bytes) -> bytes:
     return bytes(content)
 
 
-def index_without_header() -> bytes:
-    """A sound table whose only key is a variable's."""
-    return _table(b"\0\x01\x02a\x08\x01" + struct.pack("<II", 0, 1), b"\0")
+HEADER = (b"", b"\x08\x01")
+"""Of one shard, little endian."""
+
+
+def index_of(*rows: tuple[bytes, bytes]) -> bytes:
+    """An index of these keys and values, sound as a table; keys share no prefixes."""
+    lengths = ((packed_varint(len(key)), packed_varint(len(value))) for key, value in rows)
+    entries = (
+        b"\0" + key_length + value_length + key + value
+        for (key_length, value_length), (key, value) in zip(lengths, rows, strict=True)
+    )
+    return _table(b"".join(entries) + struct.pack("<II", 0, 1), b"\0")
 
 
 def growing_index(count: int) -> bytes:
-    """An index of so many keys, each one byte longer than the one before."""
-    header = b"\0\0\x02\x08\x01"
-    first = b"\0\x01\0a"
+    """An index of so many keys, each the one before and one byte more."""
+    first = b"\0\0\x02\x08\x01\0\x01\0a"
     rest = b"".join(packed_varint(length) + b"\x01\0a" for length in range(1, count))
-    return _table(header + first + rest + struct.pack("<II", 0, 1), b"\0")
+    return _table(first + rest + struct.pack("<II", 0, 1), b"\0")
 
 
 def packed_varint(value: int) -> bytes:

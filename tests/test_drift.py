@@ -137,10 +137,36 @@ def test_a_folder_that_is_gone_is_proven_by_the_nearest_above_it() -> None:
 
 
 @pytest.mark.parametrize("kind", ["blind", "unfollowed"])
-@pytest.mark.parametrize("place", ["a", "a/m.h5", ""])
+@pytest.mark.parametrize("place", ["a", ""])
 def test_nothing_under_what_was_not_looked_at_is_gone(kind: str, place: str) -> None:
     seen = snapshot(**{kind: {place: "not permitted"}})
     assert compare(seen, record(h5("a/m.h5"))) == drift.Work()
+
+
+def test_a_symlink_in_its_place_says_that_the_file_is_gone() -> None:
+    seen = snapshot(unfollowed={"a/m.h5": "a symlink, which is never followed"})
+    assert [one.path for one in compare(seen, record(h5("a/m.h5"))).gone] == ["a/m.h5"]
+
+
+def test_a_file_that_the_settings_ignore_by_now_keeps_its_row() -> None:
+    assert compare(snapshot(ignored=frozenset({"a/m.h5"})), record(h5("a/m.h5"))) == drift.Work()
+
+
+def test_what_is_saved_anew_where_our_trash_took_a_model_is_another_one() -> None:
+    old = record(h5("a/m.h5", inode=1))
+    work = compare(snapshot(h5("a/m.h5", inode=2)), old, trashed={1})
+    assert ([one.path for one in work.new], list(work.gone)) == (["a/m.h5"], [old])
+    plan = drift.conclude(work, {"a/m.h5": complete("f2")}, trashed={1})
+    assert verbs(plan) == [("registered", "a/m.h5"), ("pruned", "a/m.h5")]
+
+
+def test_a_clock_that_is_set_back_does_not_keep_things_settling() -> None:
+    seen = snapshot(h5("a/m.h5", at=NOW))
+    looks = {one.path: one for one in compare(seen).settling}
+    hour = 3600 * SECOND
+    back = compare(seen, now=NOW - hour, looks=looks)
+    looks = {one.path: one for one in back.settling}
+    assert compare(seen, now=NOW - hour + SETTLE, looks=looks).new
 
 
 def test_nothing_is_said_of_folders_that_were_not_listed() -> None:
@@ -289,7 +315,8 @@ def test_renamed_over_another_the_other_is_missing() -> None:
         (State.DELETED, "a/m.h5", 9, "f1", Verb.RETURNED),
         (State.DELETED, "a/m.h5", 9, "f2", Verb.REGISTERED),
         (State.TRASHED, "a/m.h5", 7, "f1", Verb.RESTORED),
-        (State.TRASHED, "a/m.h5", 9, "f1", Verb.REGISTERED),
+        (State.TRASHED, "a/m.h5", 9, "f1", Verb.RESTORED),
+        (State.TRASHED, "a/m.h5", 9, "f2", Verb.REGISTERED),
     ],
 )
 def test_what_was_lost_may_be_found_again(

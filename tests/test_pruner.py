@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -135,8 +136,8 @@ def test_a_checkpoint_that_its_trainer_rewrote_since_the_decision_is_not_touched
     decide = pruner._decide
     calls = []
 
-    def decide_then_rewrite() -> tuple[Verdict, ...]:
-        verdicts = decide()
+    def decide_then_rewrite(**more: frozenset[str]) -> tuple[Verdict, ...]:
+        verdicts = decide(**more)
         calls.append(verdicts)
         if len(calls) == 2:
             saved.write_checkpoint(root / five[0], 3)
@@ -150,6 +151,86 @@ def test_a_checkpoint_that_its_trainer_rewrote_since_the_decision_is_not_touched
     assert "changed since it was decided upon" in why
     assert states(root)["ckpt-1"] == "present"
     assert rows(root, "SELECT * FROM trash WHERE model_id = ?", verdict.candidate.model_id) == []
+
+
+def test_a_checkpoint_that_is_being_saved_again_is_kept(
+    root: Path, five: list[str], pruner: Pruner, reconciler: Reconciler
+) -> None:
+    """TensorFlow's temporary folder beside it is young: what is settling is no candidate."""
+    reconciler.settle = 60.0
+    (root / f"{five[0]}_temp").mkdir()
+    pruned = pruner.prune(Cause.TIMER)
+    assert [one.candidate.path for one in pruned.trashed] == five[1:3]
+    kept = next(one for one in pruned.verdicts if one.candidate.path == five[0])
+    assert "it is changing, or could not be looked at" in kept.reasons
+
+
+def test_a_symlink_left_in_place_of_the_newest_does_not_let_the_others_go(
+    root: Path, five: list[str], pruner: Pruner, tmp_path: Path, reconciler: Reconciler
+) -> None:
+    pruner.policy = replace(POLICY, rules=(Rule(1),), max_prune_fraction=1.0)
+    for path in root.glob(f"{five[4]}.*"):
+        aside = tmp_path / path.name
+        path.rename(aside)
+        path.symlink_to(aside)
+    reconcile(reconciler)
+    assert [one.candidate.path for one in prune(pruner)] == five[:3]
+    assert states(root)["ckpt-4"] == "present"
+
+
+def test_a_state_file_that_cannot_be_read_protects_all_of_its_folder(
+    root: Path, five: list[str], pruner: Pruner
+) -> None:
+    (root / FOLDER / "checkpoint").symlink_to("somewhere")
+    assert prune(pruner) == []
+
+
+def test_saved_anew_where_it_was_pruned_both_are_known(
+    root: Path, five: list[str], saved: Saved, pruner: Pruner, reconciler: Reconciler,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The trainer writes the path again before the cycle that sees the pruning."""
+    move_out = trash.move_out
+
+    def then_save(root_fd: int, entry: trash.Entry, *words: object, **more: bool) -> None:
+        move_out(root_fd, entry, *words, **more)  # type: ignore[arg-type]  # passed on
+        if entry.path == five[0]:
+            saved.write_checkpoint(root / five[0], 3)
+
+    monkeypatch.setattr(trash, "move_out", then_save)
+    pruner.prune(Cause.TIMER)
+    found = rows(root, "SELECT model_id, state FROM model WHERE path = ? ORDER BY 1", five[0])
+    assert [row["state"] for row in found] == ["trashed", "present"]
+    (intent,) = rows(root, "SELECT * FROM trash WHERE model_id = ?", found[0]["model_id"])
+    assert (root / intent["trash_path"] / "ckpt-1.index").exists()
+
+
+def test_a_hard_link_to_a_trashed_file_is_another_model(
+    root: Path, five: list[str], pruner: Pruner, reconciler: Reconciler
+) -> None:
+    prune(pruner)
+    (intent,) = rows(root, "SELECT * FROM trash WHERE trash_path LIKE '%-1'")
+    for path in (root / intent["trash_path"]).glob("ckpt-1.*"):
+        os.link(path, root / FOLDER / path.name.replace("ckpt-1", "linked-1"))
+    reconcile(reconciler)
+    assert states(root)["ckpt-1"] == "trashed"
+    assert states(root)["linked-1"] == "present"
+    assert len(rows(root, "SELECT * FROM trash")) == 3
+
+
+def test_restored_with_other_inodes_as_from_a_backup_it_is_the_same_model_and_pinned(
+    root: Path, five: list[str], pruner: Pruner, reconciler: Reconciler
+) -> None:
+    (before,) = rows(root, "SELECT model_id FROM model WHERE path = ?", five[0])
+    prune(pruner)
+    (intent,) = rows(root, "SELECT * FROM trash WHERE model_id = ?", before["model_id"])
+    place = root / intent["trash_path"]
+    for path in place.glob("ckpt-1.*"):
+        (root / FOLDER / path.name).write_bytes(path.read_bytes())
+    shutil.rmtree(place)
+    reconcile(reconciler)
+    (row,) = rows(root, "SELECT * FROM model WHERE path = ?", five[0])
+    assert (row["model_id"], row["state"], row["pinned"]) == (before["model_id"], "present", 1)
 
 
 def test_a_mass_of_models_goes_only_with_a_persons_yes(

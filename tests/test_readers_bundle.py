@@ -266,6 +266,14 @@ def test_steps_are_told_by_what_counts_training(kind: str, tmp_path: Path) -> No
     assert (told.step, told.parameters) == (expected, 2)
 
 
+def test_the_dtype_is_a_float_where_there_is_one(tmp_path: Path) -> None:
+    ids, weights = tf.zeros(1000, "int64"), tf.zeros(3, "bfloat16")
+    made.save_tensors(tmp_path / "both", {"ids": ids, "weights": weights})
+    made.save_tensors(tmp_path / "ids", {"ids": ids})
+    assert described(tmp_path / "both").dtype == "bfloat16"
+    assert described(tmp_path / "ids").dtype == "int64"
+
+
 # --- whether all of it is there -----------------------------------------------------------------
 
 
@@ -345,11 +353,40 @@ def test_an_index_that_is_none(content: bytes, outcome: Outcome, small: Path) ->
     assert "m.ckpt.index" in (reading.reason or "")
 
 
-def test_a_table_that_is_no_index_is_unreadable(small: Path) -> None:
-    index_of(small).write_bytes(made.index_without_header())
+FLOAT_OF_3 = b"\x08\x01\x12\x04\x12\x02\x08\x03"  # dtype float32, shape [3]
+MALFORMED: dict[str, tuple[tuple[bytes, bytes], ...]] = {
+    "no header": ((b"a", FLOAT_OF_3 + b"\x28\x0c"),),
+    "no shards": ((b"", b"\x08\x00"),),
+    "more shards than have names": ((b"", b"\x08" + made.packed_varint(100_000)),),
+    "a shard that there is not": (made.HEADER, (b"a", FLOAT_OF_3 + b"\x18\x01\x28\x0c")),
+    "keys out of order": (made.HEADER, (b"b", b""), (b"a", b"")),
+    "a key twice": (made.HEADER, (b"a", b""), (b"a", b"")),
+    "a size that is not the shape's": (made.HEADER, (b"a", FLOAT_OF_3 + b"\x28\x0b")),
+    "an offset behind every file": (
+        made.HEADER,
+        (b"a", FLOAT_OF_3 + b"\x28\x0c\x20" + made.packed_varint(2**63 - 5)),
+    ),
+    "more elements than can be": (
+        made.HEADER,
+        (b"a", b"\x12\x12" + 2 * (b"\x12\x07\x08" + made.packed_varint(2**40))),
+    ),
+    "an entry cut off": (made.HEADER, (b"a", FLOAT_OF_3 + b"\x35\x00")),
+    "a shape cut off": (made.HEADER, (b"a", b"\x12\x09\x12")),
+}
+
+
+def test_a_sound_index_is_built_here_too(small: Path) -> None:
+    index_of(small).write_bytes(made.index_of(made.HEADER, (b"a", FLOAT_OF_3 + b"\x28\x0c")))
+    assert tf.train.list_variables(str(small)) == [("a", [3])]
+    assert described(small).parameters == 3
+
+
+@pytest.mark.parametrize("fault", MALFORMED)
+def test_a_table_that_is_no_index_is_unreadable(fault: str, small: Path) -> None:
+    index_of(small).write_bytes(made.index_of(*MALFORMED[fault]))
     reading = reading_at(small)
     assert reading.outcome is Outcome.UNREADABLE
-    assert "no header" in (reading.reason or "")
+    assert "m.ckpt.index is damaged" in (reading.reason or "")
 
 
 def test_data_of_another_save_beside_an_old_index_is_noticed(small: Path) -> None:
@@ -374,6 +411,25 @@ def test_what_is_lacking_is_decided_without_a_disk(sharded: Path) -> None:
 
 
 # --- what changes, what cannot be looked at -----------------------------------------------------
+
+
+def test_an_index_overwritten_while_its_shards_are_read_is_noticed(small: Path) -> None:
+    script = f"""
+        import os, pickle, sys
+        from watcherd.readers import bundle, read
+        artifact = pickle.loads(sys.stdin.buffer.read())
+        def overwrite(event, args):
+            if event == "open" and ".data-" in str(args[0]):
+                os.utime({str(index_of(small))!r})
+        sys.addaudithook(overwrite)
+        print(read({str(small.parent)!r}, artifact).outcome)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        input=pickle.dumps(made.artifact_at(small.parent, small.name)),
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == b"changed\n"
 
 
 @pytest.mark.parametrize("member", ["index", "shard"])

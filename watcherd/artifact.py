@@ -4,13 +4,13 @@ Pure: nothing here touches the disk. Paths are below the models root, POSIX, wit
 slash; the root itself is ``""``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from watcherd.listing import signed
-from watcherd.scope import Scope, parent_of
+from watcherd.listing import signed, storable
+from watcherd.scope import Scope, lineage, parent_of
 
 if TYPE_CHECKING:
     import os
@@ -31,8 +31,8 @@ def fact_from(found: "os.stat_result") -> FileFact:
     """The facts of what lstat(2) returned."""
     return FileFact(
         found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
+        storable(found.st_mtime_ns),
+        storable(found.st_ctime_ns),
         signed(found.st_ino),
         signed(found.st_dev),
     )
@@ -49,6 +49,18 @@ class Role(StrEnum):
     """``P.data-0000i-of-0000N``."""
     GRAPH = "graph"
     """``P.meta``: the graph that ``tf.compat.v1.train.Saver`` writes last; never required."""
+    KERAS = "keras"
+    """The one file under the name ``.keras``: a zip archive, or HDF5 under that name."""
+    SHARD_V1 = "shard_v1"
+    """``P`` or ``P-0000i-of-0000N`` of the V1 format: a table of the variables' slices."""
+    SAVED_MODEL = "saved_model"
+    """``saved_model.pb``, ``.pbtxt`` or ``.cpb``: the graphs of a SavedModel."""
+    KERAS_METADATA = "keras_metadata"
+    """``keras_metadata.pb``: what Keras 2.4 to 2.15 writes of a SavedModel's layers."""
+    FINGERPRINT = "fingerprint"
+    """``fingerprint.pb``: TensorFlow's own hashes, which it writes last since 2.11."""
+    ASSET = "asset"
+    """A file in ``assets/`` or ``assets.extra/`` of a SavedModel."""
     TEMPORARY = "temporary"
     """``P_temp`` or ``P_temp_<hex>``: a folder that TensorFlow removes when the save is whole."""
 
@@ -57,7 +69,15 @@ class Form(StrEnum):
     """What the names of its files say an artifact is; its content may say more (see Format)."""
 
     HDF5 = "hdf5"
+    KERAS = "keras"
     CHECKPOINT = "checkpoint"
+    """All files of one prefix; of the V1 format where its head is a ``SHARD_V1``."""
+    SAVED_MODEL = "saved_model"
+
+
+HEADS = (Role.H5, Role.KERAS, Role.INDEX, Role.SHARD_V1, Role.SAVED_MODEL)
+"""What makes an artifact what it is. Of a SavedModel its graphs, which come before the index of
+its variables in the order of paths; of a V1 checkpoint the first shard."""
 
 
 class Part(NamedTuple):
@@ -70,10 +90,11 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One saved thing on disk: an HDF5 file, or all files of one checkpoint prefix."""
+    """One saved thing on disk: an HDF5 or ``.keras`` file, all files of one checkpoint prefix, or
+    the folder of a SavedModel."""
 
     path: str
-    """The file's path; for a checkpoint its prefix."""
+    """The file's path; for a checkpoint its prefix; for a SavedModel its folder."""
     form: Form
     parts: tuple[Part, ...]
     """Ordered by path; never empty."""
@@ -85,7 +106,7 @@ class Artifact:
 
     @property
     def head(self) -> Part | None:
-        """The file whose content is the artifact's identity: the HDF5 file or the index."""
+        """The file whose content is the artifact's identity: of a checkpoint the index."""
         return head_of(self.parts)
 
     @property
@@ -99,8 +120,8 @@ class Artifact:
 
 
 def head_of(parts: Iterable[Part]) -> Part | None:
-    """The HDF5 file or the index among an artifact's parts; None where a checkpoint lacks it."""
-    return next((part for part in parts if part.role in (Role.H5, Role.INDEX)), None)
+    """The first part of HEADS; None where a checkpoint or a SavedModel lacks it."""
+    return next((part for part in parts if part.role in HEADS), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +138,23 @@ class Snapshot:
     blind: Mapping[str, str] = field(default_factory=dict)
     """Folder -> why it could not be looked at. Nothing can be said about what is under it."""
     unfollowed: Mapping[str, str] = field(default_factory=dict)
-    """Symlinks and ignored folders: not looked at on purpose; nothing is said about them either."""
+    """Symlinks, ignored files and folders -> why they are not looked at, on purpose."""
+    ignored: frozenset[str] = frozenset()
+    """Files that are there and that the settings tell us to leave alone."""
     resume: frozenset[str] = frozenset()
     """Prefixes that a state file of their folder names as ``model_checkpoint_path``."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """What looks like an artifact and is none -> why (a pipe, a name that is not UTF-8)."""
 
     def hides(self, path: str) -> bool:
-        """Whether nothing can be said about this path, as it lies under what was not looked at."""
-        return any(place in self.blind or place in self.unfollowed for place in lineage(path))
+        """Whether nothing can be said about this file.
+
+        It lies under a folder that was not looked at, or is ignored. A symlink in its own place
+        hides nothing: the listing says that the file is gone.
+        """
+        return path in self.ignored or any(
+            above in self.blind or above in self.unfollowed for above in lineage(parent_of(path))
+        )
 
     def absent_since(self, folder: str) -> int | None:
         """Since when (ns, at the latest) a name absent from this folder has been absent.
@@ -138,11 +167,3 @@ class Snapshot:
             if since is not None:
                 return since
         return None
-
-
-def lineage(path: str) -> Iterator[str]:
-    """The path itself and every folder above it, up to the root ``""``."""
-    while path:
-        yield path
-        path = parent_of(path)
-    yield ""

@@ -37,6 +37,9 @@ class Broken:
     """An item that its child could not finish."""
 
     reason: str
+    by_itself: bool
+    """Alone in its child: it may be the culprit. Else it was the child's or the machine's trouble,
+    and says nothing about the item."""
 
 
 class Child(Generic[T, R]):
@@ -117,11 +120,13 @@ def _result_of(future: Future[list[R]], seconds: float) -> list[R] | Broken:
     try:
         return future.result()
     except FutureTimeout:
-        return Broken(f"it took more than {seconds:g} s")
+        return Broken(f"it took more than {seconds:g} s", True)
     except ProcessExpired as error:
-        return Broken(f"the child process died of it (exit status {error.exitcode})")
-    except Exception as error:  # noqa: BLE001  raised by `work` or by the pipe: the item's fault, not ours
-        return Broken(f"{type(error).__name__}: {error}")
+        return Broken(f"the child process died of it (exit status {error.exitcode})", True)
+    except MemoryError:
+        return Broken("it took more memory than a child is given", True)
+    except Exception as error:  # noqa: BLE001  `work` answers for content; this is the machine's
+        return Broken(f"{type(error).__name__}: {error}", False)
 
 
 def _begin(memory: int, prepare: Callable[[], None] | None) -> None:

@@ -45,6 +45,9 @@ class Daemon:
     _session: Session | None = None
     _is_ready: bool = False
     _suspended: str = ""
+    _signal: str = ""
+    _uuid: str | None = None
+    """Of the root that we work upon: an empty folder in its place is not taken for it."""
     _started_at: float = field(default_factory=time.time)
 
     def run(self) -> Exit:
@@ -63,6 +66,7 @@ class Daemon:
                 pass
             finally:
                 notify(STOPPING=1)
+        logs.get().info(logs.DAEMON_STOPPING, signal=self._signal)
         logs.get().info(logs.DAEMON_STOPPED, seconds=round(time.time() - self._started_at, 1))
         return Exit.DONE
 
@@ -88,7 +92,7 @@ class Daemon:
     def _work(self) -> None:
         """One session: ends with the root, with its watch, or when told to."""
         with (
-            reconciling(self.settings, DAEMON) as reconciler,
+            reconciling(self.settings, DAEMON, known_uuid=self._uuid) as reconciler,
             self._alone(),
             open_session(self.settings, reconciler) as session,
         ):
@@ -99,6 +103,7 @@ class Daemon:
                 session.work(self._should_end, self._tell)
             finally:
                 self._session = None
+                self._uuid = reconciler.root.uuid
 
     def _is_hopeless(self, error: WatcherdError) -> bool:
         """Whether to end and let a person see to it: another daemon, a damaged registry at start.
@@ -180,9 +185,10 @@ class Daemon:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         def end(number: int, frame: FrameType | None) -> None:
+            # No log line in here: the main thread may hold the lock of its stream.
             if not self._ending.is_set():
                 self._ending.set()
-                logs.get().info(logs.DAEMON_STOPPING, signal=signal.Signals(number).name)
+                self._signal = signal.Signals(number).name
                 raise _Interrupted
 
         before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}

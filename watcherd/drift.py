@@ -38,18 +38,25 @@ def compare(
     looks: Looks | None = None,
     trashed: Collection[int] = (),
     reread: bool = False,
+    rename: bool = False,
 ) -> Work:
     """What differs between a snapshot and the records of its scope.
 
     ``records`` are the rows on disk whose folder the scope covers; ``now`` and ``settle`` are in
     nanoseconds; ``trashed`` are the models whose files our own trash holds whole, so that their
-    absence needs no quiet time; ``reread`` calls everything changed.
+    absence needs no quiet time; ``reread`` calls everything changed, ``rename``
+    everything refreshed.
     """
     quiet = _Quiet(now, settle, looks or {})
     lost = {record.path: record for record in records}
     new, changed, refreshed = [], [], []
     for path, artifact in snapshot.artifacts.items():
-        record = lost.pop(path, None)
+        record = lost.get(path)
+        if record is not None and record.model_id in trashed:
+            # Our trash holds that model: what is at its path now was saved anew.
+            record = None
+        else:
+            lost.pop(path, None)
         if record is None:
             if quiet.reached(path, artifact.parts, _newest(artifact)):
                 new.append(artifact)
@@ -57,7 +64,7 @@ def compare(
             newest = max(_newest(artifact), _loss_since(snapshot, artifact, record))
             if quiet.reached(path, artifact.parts, newest):
                 changed.append((artifact, record))
-        elif artifact.parts != record.parts or (path in snapshot.resume) != record.resume:
+        elif rename or artifact.parts != record.parts or (path in snapshot.resume) != record.resume:
             refreshed.append((artifact, record))
     arriving = quiet.heads()
     gone = [
@@ -83,9 +90,9 @@ def conclude(
 ) -> Plan:
     """What happened to which model.
 
-    ``readings`` are by path, one for each of ``work.unread``. ``kin`` are rows that are not on
-    disk and share a path, an inode or a fingerprint with something new: what was lost and may be
-    found again. ``resume`` are the prefixes that state files name.
+    ``readings`` are by path, one for each of ``work.unread``. ``kin`` are rows that are neither on
+    disk nor in our trash and share a path, an inode or a fingerprint with something new: what was
+    lost and may be found again. ``resume`` are the prefixes that state files name.
     """
     clear = _without_unclear(work, readings)
     origins = _find_origins(clear, readings, tuple(kin))
@@ -155,7 +162,8 @@ class _Quiet:
         never quiet.
         """
         look = self.looks.get(path)
-        since = look.since if look is not None and look.parts == parts else self.now
+        # Not later than now: a clock that was set back must not make an old look young for ever.
+        since = min(look.since, self.now) if look and look.parts == parts else self.now
         due = min(newest, since) + self.settle
         if due <= self.now:
             return True
@@ -244,7 +252,6 @@ def _find_origins(
     swapped = [(one, record) for one, record in work.changed if _head_differs(one, record)]
     displaced = [*work.gone, *(record for _, record in swapped)]
     missing = [record for record in kin if record.state is State.MISSING]
-    purged = [record for record in kin if record.state is State.DELETED]
     new = {artifact.path for artifact in work.new}
     seen = [
         _identity(artifact.path, readings[artifact.path].fingerprint, artifact.head)
@@ -252,7 +259,7 @@ def _find_origins(
     ]
     rules: tuple[tuple[_Key, Sequence[Record]], ...] = (
         (_by_inode, displaced),
-        (_by_place_and_content, [*missing, *purged]),
+        (_by_place_and_content, kin),
         (_by_inode, kin),
         (_by_content, work.gone),
         (_by_content, missing),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from watcherd.artifact import Artifact, FileFact, Form, Part, Role
 from watcherd.listing import FILE, LINK, Row
 from watcherd.naming import Naming, is_state_file, part_of, temporary_of
+from watcherd.scope import is_text
 
 NOT_FOLLOWED = "a symlink, which is never followed"
 
@@ -21,6 +22,7 @@ class Grouped:
     state_files: list[str] = field(default_factory=list)
     """Names, not paths."""
     unfollowed: dict[str, str] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
 
@@ -62,12 +64,14 @@ def _parts(
     for name, kind, *facts in rows:
         path = join(folder, name)
         part = part_of(name)
-        if kind == LINK:
-            grouped.unfollowed[path] = NOT_FOLLOWED
-        elif is_state_file(name, naming.state_files):
+        if is_state_file(name, naming.state_files):
             grouped.state_files.append(name)
-        elif part is None or naming.ignores(path):
+        elif kind == LINK:
+            grouped.unfollowed[path] = NOT_FOLLOWED
+        elif part is None:
             continue
+        elif naming.ignores(path):
+            grouped.ignored.extend((path, join(folder, part.artifact)))
         elif not is_text(name):
             grouped.skipped[path] = "its name is not UTF-8: rename it to have it registered"
         elif kind != FILE:
@@ -95,14 +99,3 @@ def _sort_folders(folder: str, names: Iterable[str], grouped: Grouped) -> dict[s
 def join(folder: str, name: str) -> str:
     """A path below the root."""
     return f"{folder}/{name}" if folder else name
-
-
-def is_text(name: str) -> bool:
-    """Whether a name is UTF-8; other bytes come as lone surrogates (PEP 383)."""
-    if name.isascii():
-        return True
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

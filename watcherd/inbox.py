@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from watcherd.artifact import lineage
-from watcherd.scope import Cause, Request, Scope, is_within, parent_of
+from watcherd.scope import Cause, Request, Scope, is_within, lineage, parent_of
 
 REST = 10
 """A scope rests this many times as long as its last scan took, so scans take a tenth of a core."""

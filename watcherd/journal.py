@@ -38,7 +38,8 @@ def tell_prune(pruned: Pruned, registry: Registry, cause: Cause) -> None:
     """What the rules decided, and what was done about it."""
     for cycle in pruned.cycles:
         tell_cycle(cycle, registry)
-    logs.get().info(
+    log = logs.get()
+    (log.info if pruned.removing else log.debug)(
         logs.PRUNE_DECIDED,
         cause=cause,
         models=len(pruned.verdicts),

@@ -82,8 +82,8 @@ def _row(folder_fd: int, name: str) -> Row | None:
         name,
         _kind(found.st_mode),
         found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
+        storable(found.st_mtime_ns),
+        storable(found.st_ctime_ns),
         signed(found.st_ino),
         signed(found.st_dev),
     )
@@ -98,3 +98,11 @@ def _kind(mode: int) -> str:
 def signed(number: int) -> int:
     """As SQLite stores it: inode numbers of CIFS and FUSE use all 64 bits."""
     return number - (1 << 64) if number >> 63 else number
+
+
+def storable(ns: int) -> int:
+    """A time within 64 bits, as SQLite stores it: from the year 1677 to 2262.
+
+    tmpfs, btrfs and ZFS keep times far beyond; nothing is known of such a one but that it is odd.
+    """
+    return min(max(ns, -(1 << 63)), (1 << 63) - 1)

@@ -4,11 +4,15 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from watcherd.errors import Refused
+from watcherd.errors import Refused, RegistryError
+
+TRIES, PAUSE = 20, 0.05
+"""A second together, in seconds."""
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -16,20 +20,36 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 @contextmanager
 def hold(path: Path) -> Iterator[None]:
     """Hold the lock. Raises Refused, naming the holder, where another process does."""
-    lock_fd = os.open(path, _FLAGS, 0o664)
     try:
-        try:
-            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        lock_fd = os.open(path, _FLAGS, 0o664)
+    except OSError as error:
+        raise RegistryError(
+            f"{path} cannot be opened: {error.strerror}",
+            hint="run as the user that owns it, or give this user's group write permission",
+        ) from None
+    try:
+        if not _is_taken(lock_fd):
             raise Refused(
                 f"another watcherd runs here: {_holder(lock_fd)}",
                 hint=f"it holds {path}; watcherd status shows what it does",
-            ) from None
+            )
         os.ftruncate(lock_fd, 0)
         os.pwrite(lock_fd, json.dumps(_self()).encode(), 0)
         yield
     finally:
         os.close(lock_fd)
+
+
+def _is_taken(lock_fd: int) -> bool:
+    """Take the lock. A ``status`` that looks whether it is held holds it for a moment itself."""
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(PAUSE)
+        else:
+            return True
+    return False
 
 
 def is_held(path: Path) -> bool:

@@ -9,6 +9,7 @@ from watcherd.daemon import home_of
 from watcherd.errors import RootSuspended
 from watcherd.plan import Change, Settling
 from watcherd.reconciler import Reconciler
+from watcherd.root import open_root
 from watcherd.scope import ROOT, Cause, Request
 from watcherd.wiring import looking
 
@@ -35,6 +36,8 @@ def look_at(settings: Settings, *, wait: float | None) -> dict[str, Any]:
         "blind": said.get("blind", {}) if is_running else {},
     }
     try:
+        with open_root(settings.models.root, None):
+            pass  # before the registry, which is usually below it
         with looking(settings) as reconciler:
             if wait is not None:
                 outlook |= _wait_until_true(reconciler, wait)
@@ -52,12 +55,13 @@ def _wait_until_true(reconciler: Reconciler, seconds: float) -> dict[str, Any]:
     give_up = time.monotonic() + seconds
     while True:
         cycle = reconciler.cycle(Request(ROOT, Cause.REQUEST), dry_run=True)
-        differing = [one for one in cycle.plan.events if _changed_at(one) <= asked]
+        differing = [one for one in cycle.plan.changes if _changed_at(one) <= asked]
         settling = [one for one in cycle.plan.settling if _seen_at(one) <= asked]
-        if not (differing or settling) or time.monotonic() >= give_up:
+        unclear = differing or settling or cycle.unfinished
+        if not unclear or time.monotonic() >= give_up:
             return {
                 "differing": [{"verb": one.verb, "path": one.path} for one in differing],
-                "settling": [one.path for one in cycle.plan.settling],
+                "settling": [*(one.path for one in cycle.plan.settling), *cycle.unfinished],
                 "blind": cycle.blind,
                 "skipped": dict(cycle.snapshot.skipped),
             }

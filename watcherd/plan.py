@@ -38,6 +38,8 @@ class Verb(StrEnum):
     UNREADABLE = "unreadable"
     PRUNED = "pruned"
     RESTORED = "restored"
+    ADOPTED = "adopted"
+    """Of the root: a person said that this folder is it."""
     REFRESHED = "refreshed"
     """Facts changed, content did not: written, but no event in a model's life."""
 
@@ -51,6 +53,11 @@ class Format(StrEnum):
     HDF5 = "hdf5"
     """HDF5, but not a Keras model."""
     CHECKPOINT = "checkpoint"
+    CHECKPOINT_V1 = "checkpoint_v1"
+    """As TensorFlow wrote them before 0.12, and with ``SaverDef.V1`` ever since."""
+    KERAS = "keras"
+    """A whole Keras model in a zip archive."""
+    SAVED_MODEL = "saved_model"
 
 
 class Outcome(StrEnum):

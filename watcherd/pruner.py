@@ -6,8 +6,8 @@ ago; what became of the files the ordinary cycle sees.
 
 import socket
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from watcherd import trash
 from watcherd.errors import NoSuchModel, Refused, TrashError
 from watcherd.plan import State, Verdict
 from watcherd.reconciler import Cycle, Reconciler, entry_of, manifest_of
-from watcherd.registry import Direction
+from watcherd.registry import Direction, Intent
 from watcherd.retention import Rule, decide
 from watcherd.root import moving_files, open_root
 from watcherd.scope import Cause, Request, Scope, folders, parent_of
@@ -73,7 +73,7 @@ class Pruner:
         """
         removing = [one for one in self._decide() if not one.keep]
         cycle = self._look_again(removing, cause)
-        verdicts = self._decide()
+        verdicts = self._decide(unclear=_unclear_in(cycle))
         dry = dry_run or self.policy.dry_run
         removing = [one for one in verdicts if not one.keep]
         if not dry and removing:
@@ -82,13 +82,14 @@ class Pruner:
             return Pruned(verdicts, dry, cycles=cycle)
         return self._remove(verdicts, removing, cause, cycle)
 
-    def _decide(self) -> tuple[Verdict, ...]:
+    def _decide(self, unclear: Collection[str] = ()) -> tuple[Verdict, ...]:
         candidates = self.reconciler.registry.candidates(self.reconciler.root.root_id)
         return decide(
             candidates,
             self.policy.rules,
             now=time.time_ns(),
             min_age=int(self.policy.min_age * 1e9),
+            unclear=unclear,
         )
 
     def _look_again(self, removing: Iterable[Verdict], cause: Cause) -> tuple[Cycle, ...]:
@@ -161,16 +162,21 @@ class Pruner:
         )
         if intent is None:
             return "it changed, or was marked, since the decision"
-        entry = entry_of(intent)
-        moved.append(entry)
         try:
+            entry = entry_of(intent)
+            moved.append(entry)
             trash.move_out(root_fd, entry, manifest_of(intent), sync=False)
         except TrashError as error:
-            # What could not be put back is on its way; the next cycle sees to the rest.
-            if trash.holds(root_fd, entry) is trash.Held.NOTHING:
-                registry.cancel(one.model_id)
+            self._cancel_unmoved(root_fd, intent)
             return error.message
         return None
+
+    def _cancel_unmoved(self, root_fd: int, intent: Intent) -> None:
+        """Drop an intent of which nothing moved; the next cycle sees to what could not go back."""
+        with suppress(TrashError):
+            if trash.holds(root_fd, entry_of(intent)) is not trash.Held.NOTHING:
+                return
+        self.reconciler.registry.cancel(intent.record.model_id)
 
     def restore(self, model_id: int) -> tuple[Cycle, ...]:
         """Bring a model back from the trash; it is pinned then.
@@ -199,6 +205,15 @@ class Pruner:
     def _root(self) -> AbstractContextManager[int]:
         root = self.reconciler.root
         return open_root(Path(root.path), root.uuid)
+
+
+def _unclear_in(cycles: Iterable[Cycle]) -> frozenset[str]:
+    """What could not be judged a moment ago: still changing, changed meanwhile, or not readable."""
+    return frozenset(
+        path
+        for cycle in cycles
+        for path in (*(one.path for one in cycle.plan.settling), *cycle.unfinished, *cycle.blind)
+    )
 
 
 def _folders_of(verdicts: Iterable[Verdict]) -> Scope:

@@ -3,16 +3,18 @@
 Events are hints; the disk is the truth. Whatever woke us only names a scope; the cause is a label.
 """
 
+import hashlib
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from watcherd import drift, logs, scan, trash
 from watcherd.artifact import Artifact, Part, Role, Snapshot
 from watcherd.child import Broken, Child
-from watcherd.errors import TrashError
+from watcherd.errors import RootSuspended, TrashError
+from watcherd.mounts import mounts_below
 from watcherd.naming import Naming
 from watcherd.plan import (
     ON_DISK,
@@ -23,12 +25,15 @@ from watcherd.plan import (
     Record,
     Report,
     Settling,
+    State,
     Work,
 )
 from watcherd.readers.batch import Job, prepare, read_batch
-from watcherd.registry import Direction, Intent, Kin, Registry, Root, Writer
+from watcherd.registry import Direction, Intent, Kin, Mode, Registry, Root, Writer
 from watcherd.root import Marker, moving_files, new_marker, open_root, read_marker, write_marker
-from watcherd.scope import Request, Scope, folders, parent_of
+from watcherd.scope import ROOT, Request, Scope, folders, is_text, parent_of
+
+NOTHING = trash.Held.NOTHING
 
 PATIENCE = 10.0
 """Seconds that a command waits for what settles."""
@@ -75,6 +80,10 @@ class Reconciler:
     child: Child[Job, Reading] = field(default_factory=lambda: Child(read_batch, prepare=prepare))
     looks: dict[str, Settling] = field(default_factory=dict)
     """What settled when it was last looked at, by path."""
+    mounts: frozenset[str] | None = None
+    """Mount points below the root, known so far; None until the registry was asked."""
+    broken: dict[str, tuple[Part, ...]] = field(default_factory=dict)
+    """What a child could not finish once, by path: the second time it is the file's own fault."""
 
     def warm(self) -> None:
         """Start the reading child before it is needed: the daemon is to be quick from the start."""
@@ -106,7 +115,21 @@ class Reconciler:
                 trashed=trashed,
             )
             report = Report() if dry_run else self._apply(root_fd, plan, request, look.now)
+            if request.scope == ROOT and not (dry_run or report.dropped):
+                self._note_naming()
         return Cycle(request, look.scope, look.snapshot, plan, report, time.monotonic() - started)
+
+    def adopt_root(self) -> None:
+        """Take the folder at the root's path for the root, at a person's word."""
+        with open_root(Path(self.root.path), None) as root_fd:
+            marker = _marker_or_none(root_fd)
+            if marker is None:
+                marker = new_marker(self.registry.url)
+                write_marker(root_fd, marker)
+        self.root = self.registry.adopt(
+            self.root, marker.uuid, host=marker.host, actor=self.actor, now=time.time_ns()
+        )
+        self.mounts = None
 
     def cycle_until_settled(
         self, request: Request, *, patience: float = PATIENCE, reread: bool = False
@@ -159,7 +182,7 @@ class Reconciler:
                 return False
             if held is trash.Held.PARTLY:
                 trash.move_out(root_fd, entry, manifest_of(intent))
-            elif held is trash.Held.NOTHING:
+            elif held is NOTHING:
                 self.registry.cancel(intent.record.model_id)
                 return False
         except TrashError as error:
@@ -178,7 +201,7 @@ class Reconciler:
         while True:
             # Before the scan, so that what changes during it lies in the future and settles.
             now = time.time_ns()
-            snapshot = scan.scan(root_fd, scope, self.naming)
+            snapshot = self._with_lost_mounts(scan.scan(root_fd, scope, self.naming))
             records = self.registry.load(self.root.root_id, scope)
             work = drift.compare(
                 snapshot,
@@ -188,17 +211,39 @@ class Reconciler:
                 looks=self.looks,
                 trashed=trashed,
                 reread=reread,
+                rename=self.root.naming not in (None, self._naming),
             )
             fresh = [one for one in work.unread if read.get(one.path) != one.parts]
             readings.update(self._read(fresh))
             read.update((one.path, one.parts) for one in fresh)
-            kin = self._find_kin(work, readings)
+            kin = self._find_kin(root_fd, work, readings)
             wider = scope | folders(parent_of(record.path) for record in kin.elsewhere)
             if wider == scope:
                 self._remember(scope, work)
                 readings = {one.path: readings[one.path] for one in work.unread}
                 return _Look(scope, now, snapshot, work, readings, kin)
             scope = wider
+
+    def _with_lost_mounts(self, snapshot: Snapshot) -> Snapshot:
+        """A folder that was a mount point and is none now is a blind spot, however empty it is."""
+        if self.mounts is None:
+            self.mounts = self.registry.mounts(self.root)
+        there = mounts_below(self.root.path)
+        known = {path for path in there if is_text(path) and not self.naming.ignores(path)}
+        if self.registry.mode is not Mode.READ and not known <= self.mounts:
+            self.registry.add_mounts(self.root, known - self.mounts)
+            self.mounts |= known
+        lost = dict.fromkeys(self.mounts - there, "a mount point that is none now: is it mounted?")
+        return replace(snapshot, blind={**snapshot.blind, **lost}) if lost else snapshot
+
+    @property
+    def _naming(self) -> str:
+        """Hash of the rules for names: other rules place the rows anew."""
+        return hashlib.blake2b(repr(self.naming).encode(), digest_size=16).hexdigest()
+
+    def _note_naming(self) -> None:
+        if self.root.naming != self._naming:
+            self.root = self.registry.note_naming(self.root, self._naming)
 
     @property
     def _settle_ns(self) -> int:
@@ -208,15 +253,35 @@ class Reconciler:
         jobs = [(self.root.path, artifact) for artifact in artifacts]
         results = self.child.map(jobs)
         return {
-            artifact.path: _reading_of(result)
+            artifact.path: self._reading_of(artifact, result)
             for (_, artifact), result in zip(jobs, results, strict=True)
         }
 
-    def _find_kin(self, work: Work, readings: dict[str, Reading]) -> Kin:
+    def _reading_of(self, artifact: Artifact, result: Reading | Broken) -> Reading:
+        """A child may be killed for want of memory, or starve beside busy trainers: one failure
+        proves nothing about a file, and a row called unreadable would not be read again."""
+        before = self.broken.pop(artifact.path, None)
+        if not isinstance(result, Broken):
+            return result
+        if result.by_itself and before == artifact.parts:
+            return Reading(Outcome.UNREADABLE, reason=f"reading it failed: {result.reason}")
+        if result.by_itself:
+            self.broken[artifact.path] = artifact.parts
+        return Reading(Outcome.CHANGED, reason=result.reason)
+
+    def _find_kin(self, root_fd: int, work: Work, readings: dict[str, Reading]) -> Kin:
         if not work.unread:
             return Kin((), ())
         seen = [readings[artifact.path].fingerprint for artifact in work.unread]
-        return self.registry.find_kin(self.root.root_id, work.unread, filter(None, seen))
+        kin = self.registry.find_kin(self.root.root_id, work.unread, filter(None, seen))
+        return replace(kin, lost=tuple(r for r in kin.lost if not self._is_held(root_fd, r)))
+
+    def _is_held(self, root_fd: int, record: Record) -> bool:
+        """Whether our trash holds a row's files: then nothing on disk can be that model."""
+        if record.state is not State.TRASHED:
+            return False
+        intent = self.registry.intent_of(record.model_id)
+        return intent is not None and trash.holds(root_fd, entry_of(intent)) is not NOTHING
 
     def _remember(self, scope: Scope, work: Work) -> None:
         """What settles now is compared with the next look; what no longer does is forgotten."""
@@ -274,19 +339,21 @@ class _Look:
     kin: Kin
 
 
+def _marker_or_none(root_fd: int) -> Marker | None:
+    """A marker that cannot be read is as good as none to a person who adopts the root."""
+    try:
+        return read_marker(root_fd)
+    except RootSuspended:
+        return None
+
+
 def _try_to_mark(root_fd: int, marker: Marker) -> bool:
     """A root that we may only read works too: without marker, and without pruning."""
     try:
         write_marker(root_fd, marker)
-    except OSError:
+    except RootSuspended:
         return False
     return True
-
-
-def _reading_of(result: Reading | Broken) -> Reading:
-    if isinstance(result, Broken):
-        return Reading(Outcome.UNREADABLE, reason=f"reading it failed: {result.reason}")
-    return result
 
 
 def _still_holds(root_fd: int, change: Change) -> bool:
@@ -302,9 +369,13 @@ def _still_holds(root_fd: int, change: Change) -> bool:
 
 
 def _has_left(root_fd: int, record: Record) -> bool:
-    """Whether none of the record's own files is at its path; another's may be."""
+    """Whether nothing that makes the model is in its place; another's files may be.
+
+    A graph or a temporary folder that stayed behind is no model.
+    """
+    needed = [part for part in record.parts if part.role not in (Role.GRAPH, Role.TEMPORARY)]
     try:
-        facts = [(part, scan.fact_of(root_fd, part.path)) for part in record.parts]
+        facts = [(part, scan.fact_of(root_fd, part.path)) for part in needed]
     except OSError:
         return False
     return all(fact is None or fact.inode != part.fact.inode for part, fact in facts)

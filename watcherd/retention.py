@@ -5,7 +5,7 @@ verdict brings its reasons, so that a person can be told why.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -29,32 +29,49 @@ class Rule:
 
 
 Order = tuple[int, int, str]
+Guard = Callable[[Candidate], str | None]
+"""Why a model must not go; None where the guard has nothing to say."""
 
 
 def decide(
-    candidates: Iterable[Candidate], rules: Sequence[Rule], *, now: int, min_age: int = 0
+    candidates: Iterable[Candidate],
+    rules: Sequence[Rule],
+    *,
+    now: int,
+    min_age: int = 0,
+    unclear: Collection[str] = (),
 ) -> tuple[Verdict, ...]:
     """A verdict for every candidate, in the order of their paths.
 
-    ``now`` and ``min_age`` are in nanoseconds. Without a rule everything is kept.
+    ``now`` and ``min_age`` are in nanoseconds; ``unclear`` are paths that are changing or could not
+    be looked at. Without a rule everything is kept.
     """
+    common = (
+        _is_named_by_state_file,
+        _is_young(now, min_age),
+        _is_from_the_future(now),
+        _is_not_complete,
+        _is_unclear(unclear),
+        _is_pinned,
+        _is_aliased,
+    )
     groups: defaultdict[tuple[object, ...], list[Candidate]] = defaultdict(list)
     for one in candidates:
         groups[one.group].append(one)
     verdicts = [
         verdict
         for members in groups.values()
-        for verdict in _decide_group(sorted(members, key=_order), rules, now, min_age)
+        for verdict in _decide_group(sorted(members, key=_order), rules, common)
     ]
     return tuple(sorted(verdicts, key=lambda verdict: verdict.candidate.path))
 
 
 def _decide_group(
-    members: Sequence[Candidate], rules: Sequence[Rule], now: int, min_age: int
+    members: Sequence[Candidate], rules: Sequence[Rule], common: Sequence[Guard]
 ) -> Iterable[Verdict]:
-    """``members``: one family, oldest first."""
+    """``members``: one family, oldest first. ``common``: the guards that look at one model only."""
     complete = [one for one in members if one.state is State.PRESENT]
-    guards = _guards(complete, now, min_age)
+    guards = (_is_newest(complete), _has_highest_step(complete), *common)
     ranks = [_rank(complete, rule) for rule in rules]
     for one in members:
         held = [reason for guard in guards if (reason := guard(one))]
@@ -98,21 +115,6 @@ def _fits(key: str, value: str | None, glob: str) -> bool:
 
 # -- guards: what no setting can turn off ----------------------------------------------------------
 
-Guard = Callable[[Candidate], str | None]
-
-
-def _guards(complete: Sequence[Candidate], now: int, min_age: int) -> tuple[Guard, ...]:
-    return (
-        _is_newest(complete),
-        _has_highest_step(complete),
-        _is_named_by_state_file,
-        _is_young(now, min_age),
-        _is_from_the_future(now),
-        _is_not_complete,
-        _is_pinned,
-        _is_aliased,
-    )
-
 
 def _is_newest(complete: Sequence[Candidate]) -> Guard:
     newest = complete[-1] if complete else None
@@ -143,6 +145,10 @@ def _is_from_the_future(now: int) -> Guard:
 
 def _is_not_complete(one: Candidate) -> str | None:
     return None if one.state is State.PRESENT else f"it is {one.state}"
+
+
+def _is_unclear(unclear: Collection[str]) -> Guard:
+    return lambda one: "it is changing, or could not be looked at" if one.path in unclear else None
 
 
 def _is_pinned(one: Candidate) -> str | None:

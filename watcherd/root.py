@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from watcherd.errors import RootSuspended
+from watcherd.errors import RootSuspended, TrashError
 
 HOUSE = ".watcherd"
 """The only folder below the root that is ours."""
@@ -24,6 +24,7 @@ HOUSE = ".watcherd"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _MARKER = "root.json"
+_TURN = "moving.lock"
 _WAIT = "nothing is changed until it is back; watcherd goes on by itself then"
 
 
@@ -110,7 +111,17 @@ def read_marker(root_fd: int) -> Marker | None:
 
 
 def write_marker(root_fd: int, marker: Marker) -> None:
-    """Write the marker whole or not at all. Raises OSError where the root may only be read."""
+    """Write the marker whole or not at all. Raises RootSuspended where we may not."""
+    try:
+        _write_marker(root_fd, marker)
+    except OSError as error:
+        raise RootSuspended(
+            f"the root's marker {HOUSE}/{_MARKER} cannot be written: {error.strerror}",
+            hint=f"let the user that watcherd runs as write in {HOUSE}",
+        ) from None
+
+
+def _write_marker(root_fd: int, marker: Marker) -> None:
     make_house(root_fd)
     house_fd = os.open(HOUSE, _FOLDER, dir_fd=root_fd)
     try:
@@ -133,17 +144,27 @@ def moving_files(root_fd: int) -> Iterator[None]:
     A daemon that prunes and a person's ``reconcile`` beside it must not take each other's
     half-moved artifact for one that a crash left behind.
     """
-    make_house(root_fd)
-    house_fd = os.open(HOUSE, _FOLDER, dir_fd=root_fd)
     try:
-        lock_fd = os.open("moving.lock", _LOCK, 0o664, dir_fd=house_fd)
-    finally:
-        os.close(house_fd)
+        make_house(root_fd)
+        lock_fd = _open_lock(root_fd)
+    except OSError as error:
+        raise TrashError(
+            f"{HOUSE}/{_TURN} cannot be opened: {error.strerror}",
+            hint=f"let the user that watcherd runs as write in {HOUSE}",
+        ) from None
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock_fd)
+
+
+def _open_lock(root_fd: int) -> int:
+    house_fd = os.open(HOUSE, _FOLDER, dir_fd=root_fd)
+    try:
+        return os.open(_TURN, _LOCK, 0o664, dir_fd=house_fd)
+    finally:
+        os.close(house_fd)
 
 
 def make_house(root_fd: int) -> None:

@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
-from watcherd.artifact import Artifact, FileFact, Snapshot, fact_from, lineage
-from watcherd.grouping import NOT_FOLLOWED, group, join
+from watcherd.artifact import Artifact, FileFact, Snapshot, fact_from
+from watcherd.grouping import NOT_FOLLOWED, Grouped, group, join
 from watcherd.listing import list_folder, open_folder
 from watcherd.naming import Naming, read_state_file
-from watcherd.scope import Scope, parent_of
+from watcherd.scope import Scope, lineage, parent_of
 
 _STATE_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STATE_FILE_BYTES = 1 << 20
@@ -43,6 +43,7 @@ def scan(root_fd: int, scope: Scope, naming: Naming) -> Snapshot:
         artifacts=look.artifacts,
         blind=look.blind,
         unfollowed=look.unfollowed,
+        ignored=frozenset(look.ignored),
         resume=frozenset(look.resume),
         skipped=look.skipped,
     )
@@ -81,6 +82,7 @@ class _Look:
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     blind: dict[str, str] = field(default_factory=dict)
     unfollowed: dict[str, str] = field(default_factory=dict)
+    ignored: set[str] = field(default_factory=set)
     resume: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -115,11 +117,21 @@ class _Look:
         self.folders[folder] = mtime_ns
         self.artifacts.update(grouped.artifacts)
         self.unfollowed.update(grouped.unfollowed)
+        self.ignored.update(grouped.ignored)
         self.skipped.update(grouped.skipped)
         for name in grouped.state_files:
-            if latest := _latest_named_by(folder_fd, name):
-                self.resume.add(join(folder, latest))
+            self._take_state_file(folder, folder_fd, name, grouped)
         return grouped.below
+
+    def _take_state_file(self, folder: str, folder_fd: int, name: str, grouped: Grouped) -> None:
+        """What cannot be read may name any: all of its folder are as if it named them."""
+        try:
+            latest = _latest_named_by(folder_fd, name)
+        except OSError:
+            self.resume.update(grouped.artifacts)
+        else:
+            if latest:
+                self.resume.add(join(folder, latest))
 
     def _note_failure(self, folder: str, error: OSError) -> None:
         if error.errno == errno.ELOOP:
@@ -143,11 +155,11 @@ class _Look:
 
 
 def _latest_named_by(folder_fd: int, name: str) -> str | None:
-    """The prefix that a state file names as ``model_checkpoint_path``."""
+    """The prefix that a state file names as ``model_checkpoint_path``. Raises OSError."""
     try:
         state_fd = os.open(name, _STATE_FILE, dir_fd=folder_fd)
-    except OSError:
-        return None  # gone or replaced this moment: its next event brings us back
+    except FileNotFoundError:
+        return None  # gone this moment: its next event brings us back
     with open(state_fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(state_fd).st_mode):
             return None

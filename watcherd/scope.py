@@ -1,6 +1,6 @@
 """A scope names where to look: the whole models root, or some folders below it. A plain value."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +13,33 @@ def parent_of(path: str) -> str:
 def is_within(path: str, tree: str) -> bool:
     """Whether a path is the tree or lies below it."""
     return not tree or path == tree or path.startswith(tree + "/")
+
+
+def lineage(path: str) -> Iterator[str]:
+    """The path itself and every folder above it, up to the root ``""``."""
+    while path:
+        yield path
+        path = parent_of(path)
+    yield ""
+
+
+def is_text(name: str) -> bool:
+    """Whether a name is UTF-8; other bytes come as lone surrogates (PEP 383)."""
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_below_any(path: str, trees: frozenset[str]) -> bool:
+    return bool(path) and any(above in trees for above in lineage(parent_of(path)))
+
+
+def _nearest_text(path: str) -> str:
+    return next(above for above in lineage(path) if is_text(above))
 
 
 class Cause(StrEnum):
@@ -29,19 +56,21 @@ class Cause(StrEnum):
 class Scope:
     """Folders to look at, below the root: ``trees`` with all below them, ``folders`` alone.
 
-    Normalised when made: nothing in it lies below one of its own trees.
+    Normalised when made: nothing in it lies below one of its own trees, and instead of a folder
+    whose name is not UTF-8, in which nothing is ever registered, the nearest one above is named.
     """
 
     trees: frozenset[str] = frozenset()
     folders: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        trees = frozenset(
-            tree
-            for tree in self.trees
-            if not any(other != tree and is_within(tree, other) for other in self.trees)
+        asked = frozenset(filter(is_text, self.trees))
+        trees = frozenset(one for one in asked if one == "" or not _is_below_any(one, asked))
+        odd = (one for one in self.trees | self.folders if not is_text(one))
+        singles = frozenset(filter(is_text, self.folders)) | frozenset(map(_nearest_text, odd))
+        folders = frozenset(
+            one for one in singles if one not in trees and not _is_below_any(one, trees)
         )
-        folders = frozenset(f for f in self.folders if not any(is_within(f, t) for t in trees))
         object.__setattr__(self, "trees", trees)
         object.__setattr__(self, "folders", folders)
 
@@ -61,7 +90,7 @@ class Scope:
 
     def covers(self, folder: str) -> bool:
         """Whether the files of this folder are looked at."""
-        return folder in self.folders or any(is_within(folder, tree) for tree in self.trees)
+        return folder in self.folders or folder in self.trees or _is_below_any(folder, self.trees)
 
 
 def tree(*paths: str) -> Scope:

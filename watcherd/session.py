@@ -52,6 +52,10 @@ class Session:
     is_whole: bool = False
     """The first full scan has finished; nothing is pruned before."""
     last: Cycle | None = None
+    blind: dict[str, str] = field(default_factory=dict)
+    """Path -> why it could not be looked at, of all cycles so far."""
+    _tries: dict[str, int] = field(default_factory=dict)
+    """Path -> how often in a row its change no longer held."""
     _watch: Watch | None = None
     _backoff: float = 0.0
     _refused: str = ""
@@ -88,7 +92,7 @@ class Session:
             },
             "backlog": self.inbox.backlog,
             "first_scan_done": self.is_whole,
-            "blind": self.last.blind if self.last else {},
+            "blind": self.blind,
             "last_cycle": self.last and journal.counts_of(self.last),
         }
 
@@ -101,15 +105,21 @@ class Session:
         except RootSuspended:
             raise
         except WatcherdError as error:
-            self._note_failure(error)
-            if request is not None:
-                self.inbox.put_at(request, time.monotonic() + self._backoff)
+            self._note_failure(error.message, hint=error.hint)
+            self._put_back(request)
+        except Exception as error:  # noqa: BLE001  one odd file must not end the daemon
+            self._note_failure(f"{type(error).__name__}: {error}", exc_info=True)
+            self._put_back(request)
         else:
             self._note_success()
 
-    def _note_failure(self, error: WatcherdError) -> None:
+    def _put_back(self, request: Request | None) -> None:
+        if request is not None:
+            self.inbox.put_at(request, time.monotonic() + self._backoff)
+
+    def _note_failure(self, error: str, **more: object) -> None:
         if not self._backoff:
-            logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
+            logs.get().error(logs.FAILURE_RAISED, error=error, **more)
         self._backoff = min(max(2 * self._backoff, FIRST_BACKOFF), LONGEST_BACKOFF)
 
     def _note_success(self) -> None:
@@ -120,6 +130,7 @@ class Session:
     def _cycle(self, request: Request) -> None:
         cycle = self.reconciler.cycle(request)
         self.last = cycle
+        self._note_blind(cycle)
         if request.scope == ROOT:
             self.is_whole = True
             self._heal()
@@ -138,15 +149,31 @@ class Session:
 
     def _look_again(self, cycle: Cycle) -> None:
         """Each folder once more, when the first of what settles in it will have."""
-        soon = time.monotonic() + self.settings.watch.settle
-        dues = {parent_of(path): soon for path in cycle.unfinished}
+        now, settle = time.monotonic(), self.settings.watch.settle
+        soon = now + settle
+        dues = {parent_of(path): now + self._rest(path) for path in cycle.unfinished}
         for seen in cycle.plan.settling:
-            due = time.monotonic() + max((seen.due - time.time_ns()) / 1e9, 0.0)
+            due = now + max((seen.due - time.time_ns()) / 1e9, 0.0)
             folder = parent_of(seen.path)
             # A clock set back puts a due far off; two looks `settle` apart will do then.
             dues[folder] = min(due, soon, dues.get(folder, soon))
         for folder, due in dues.items():
             self.inbox.put_at(Request(folders([folder]), cycle.request.cause), due)
+
+    def _rest(self, path: str) -> float:
+        """Seconds until a change that no longer held is looked at again: longer each time."""
+        tries = self._tries[path] = self._tries.get(path, 0) + 1
+        longer: float = self.settings.watch.settle * 2.0 ** min(tries - 1, 20)
+        return min(longer, LONGEST_BACKOFF)
+
+    def _note_blind(self, cycle: Cycle) -> None:
+        """A small cycle tells nothing about the blind spots elsewhere."""
+        for path in [path for path in self.blind if cycle.scope.covers(parent_of(path))]:
+            del self.blind[path]
+        self.blind.update(cycle.blind)
+        for path in [path for path in self._tries if cycle.scope.covers(parent_of(path))]:
+            if path not in cycle.unfinished:
+                del self._tries[path]
 
     def _prune(self) -> None:
         if not self.pruner.policy.rules:

@@ -28,13 +28,13 @@ def person() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def open_registry(settings: Settings, mode: Mode) -> Registry:
+def open_registry(settings: Settings, mode: Mode, *, known_uuid: str | None = None) -> Registry:
     """The registry of these settings. Raises RegistryError; RootSuspended where the root that is
     to hold a new registry is not there: a folder is never made in place of an unmounted disk."""
     path = path_of(settings.registry.url)
     home = settings.models.root / HOUSE
     if mode is Mode.CREATE and path is not None and path.parent == home:
-        with open_root(settings.models.root, None) as root_fd:
+        with open_root(settings.models.root, known_uuid) as root_fd:
             _make_house(root_fd, settings.models.root)
     return Registry(settings.registry.url, mode)
 
@@ -50,9 +50,14 @@ def _make_house(root_fd: int, root: Path) -> None:
 
 
 @contextmanager
-def reconciling(settings: Settings, actor: str) -> Iterator[Reconciler]:
-    """A reconciler upon an open registry, closed in the end."""
-    with open_registry(settings, Mode.CREATE) as registry:
+def reconciling(
+    settings: Settings, actor: str, *, known_uuid: str | None = None
+) -> Iterator[Reconciler]:
+    """A reconciler upon an open registry, closed in the end.
+
+    ``known_uuid`` is the marker that the root bore when we last worked upon it.
+    """
+    with open_registry(settings, Mode.CREATE, known_uuid=known_uuid) as registry:
         root = know_root(registry, settings.models.root)
         with _reconciler(settings, registry, root, actor) as reconciler:
             yield reconciler
@@ -97,9 +102,25 @@ def know_root(registry: Registry, path: Path) -> Root:
     except RootSuspended:
         marker = None
     known = registry.root_of_marker(marker.uuid) if marker else None
-    if known is None:
+    if known is None or marker is None:
         return registry.add_root(str(path))
-    return known if known.path == str(path) else registry.move_root(known, str(path))
+    if known.path != str(path):
+        _refuse_copy(known, path)
+        return registry.move_root(known, str(path))
+    return known
+
+
+def _refuse_copy(known: Root, path: Path) -> None:
+    """A copied root bears the original's marker; one registry cannot follow both as one."""
+    try:
+        with open_root(Path(known.path), known.uuid):
+            pass
+    except RootSuspended:
+        return  # it is not there any more: it moved as a whole
+    raise RootSuspended(
+        f"{path} bears the marker of {known.path}, which is still there: is it a copy?",
+        hint=f"remove {path}/{HOUSE}/root.json to make it a root of its own",
+    )
 
 
 def pruner_of(settings: Settings, reconciler: Reconciler) -> Pruner:

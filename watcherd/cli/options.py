@@ -77,6 +77,10 @@ class Call:
         else:
             console().print(value, soft_wrap=isinstance(value, str))
 
+    def tell(self, sentence: str) -> None:
+        """A sentence for a person, beside what is printed."""
+        print(sentence, file=sys.stderr)
+
 
 def print_json(value: object, *, indent: int | None = 2) -> None:
     """JSON on standard output; names that are not UTF-8 are escaped."""

@@ -1,12 +1,15 @@
 """``watcherd reconcile``: one cycle now, and what differed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from watcherd.cli.options import Call, command
 from watcherd.errors import Exit
+
+if TYPE_CHECKING:
+    from watcherd.reconciler import Reconciler
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,6 +22,13 @@ def add_to(app: typer.Typer) -> None:
         ] = None,
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Only say what differs (exit status 4).")
+        ] = False,
+        adopt_root: Annotated[
+            bool,
+            typer.Option(
+                "--adopt-root",
+                help="This folder is the root now, with the mounts it has.",
+            ),
         ] = False,
         reread: Annotated[
             bool, typer.Option("--reread", help="Read every artifact again, changed or not.")
@@ -37,6 +47,8 @@ def add_to(app: typer.Typer) -> None:
         settings = call.settings()
         request = Request(scope_of(settings.models.root, paths or []), Cause.REQUEST)
         with reconciling(settings, person()) as reconciler:
+            if adopt_root and not dry_run:
+                call.tell(_adopt(reconciler))
             cycles = (
                 (reconciler.cycle(request, dry_run=True, reread=reread),)
                 if dry_run
@@ -54,3 +66,14 @@ def add_to(app: typer.Typer) -> None:
         if dry_run and said["changes"]:
             return Exit.DIFFERENT
         return Exit.PARTLY if said["blind"] else Exit.DONE
+
+
+def _adopt(reconciler: "Reconciler") -> str:
+    """Shows both roots: the one that was known, and the one that is there."""
+    before = reconciler.root
+    reconciler.adopt_root()
+    now = reconciler.root
+    return (
+        f"adopted {now.path} with marker {now.uuid} of {now.host}; "
+        f"known was {before.uuid or 'no marker'} of {before.host or 'no host'}"
+    )

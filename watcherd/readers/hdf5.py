@@ -16,7 +16,7 @@ import pyfive
 
 from watcherd.plan import Description, Format, Optimizer, Outcome, Reading
 from watcherd.readers import canonical, keras_config, optimizers, superblock
-from watcherd.readers.source import PIECE_LIMIT, Source, Unreadable
+from watcherd.readers.source import Source, Unreadable
 from watcherd.readers.tally import steps, tally
 
 _COUNTER = re.compile(r"(^|/)iter(ation)?s?(_\d+)?(:0)?$")
@@ -75,8 +75,6 @@ def _text(attributes: Mapping[str, Any], name: str) -> str:
     text = canonical.text(_single(attributes[name]))
     if text is None:
         raise Unreadable(f"its {name} is no text")
-    if len(text) > PIECE_LIMIT:
-        raise Unreadable(f"its {name} has {len(text):,} characters, more than any model's")
     return text
 
 

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from watcherd.artifact import FileFact, Part
+from watcherd.artifact import FileFact, Part, fact_from
 
 PIECE_LIMIT = 64 << 20
 """Bytes a parser may ask for at once; the metadata of real Keras files stays below 1 MB."""
@@ -52,8 +52,7 @@ class Source:
     def check(self) -> None:
         """Raise Changed unless fstat(2) still tells what the scan saw."""
         now = os.fstat(self._descriptor)
-        fact = FileFact(now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino, now.st_dev)
-        if fact != self._fact:
+        if fact_from(now) != self._fact:
             raise Changed
         if not stat.S_ISREG(now.st_mode):
             raise Unreadable("it is not a regular file; no model can be read from it")

@@ -6,6 +6,7 @@ names the index block and ends in a magic number. Every error is ``Malformed``.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import cramjam
 
@@ -18,8 +19,6 @@ FOOTER = 48
 
 BLOCK_LIMIT = 64 << 20
 """Bytes of a block once unpacked; TensorFlow's own blocks hold 256 KB."""
-KEY_LIMIT = 4 << 10
-"""Bytes; the longest ways through a model's attributes take a few hundred."""
 KEYS_GROWTH = 64
 """How many times their file all keys may take; sharing prefixes, real ones take about 1."""
 
@@ -33,14 +32,23 @@ def is_whole(data: bytes) -> bool:
     return len(data) >= FOOTER and data.endswith(MAGIC)
 
 
+class Sliced(Protocol):
+    """A table's content: its bytes, or what reads slices of them from a file."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: slice, /) -> bytes: ...
+
+
+Place = tuple[int, int]
+"""A block's offset and size, without its trailer."""
+
+
 def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Every (key, value) of a table that ``is_whole``, in the order of its keys."""
-    footer = data[-FOOTER:]
-    _, at = _handle(footer, 0)
-    place, _ = _handle(footer, at)
     left, last = KEYS_GROWTH * len(data), None
-    for _, pointer in _pairs(_block(data, place)):
-        for key, value in _pairs(_block(data, _handle(pointer, 0)[0])):
+    for _, place in blocks(data):
+        for key, value in entries_at(data, place):
             left -= len(key)
             if (last is not None and key <= last) or left < 0:
                 raise Malformed("its keys are not in order, or have no end")
@@ -48,23 +56,36 @@ def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield key, value
 
 
-def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
+def blocks(data: Sliced) -> Iterator[tuple[bytes, Place]]:
+    """Each data block of a table that ``is_whole``, with a key that none in it is behind."""
+    footer = data[len(data) - FOOTER : len(data)]
+    _, at = _handle(footer, 0)
+    place, _ = _handle(footer, at)
+    for key, pointer in _pairs(_block(data, place)):
+        yield key, _handle(pointer, 0)[0]
+
+
+def entries_at(data: Sliced, place: Place) -> Iterator[tuple[bytes, bytes]]:
+    """Every (key, value) of one data block."""
+    return _pairs(_block(data, place))
+
+
+def _handle(data: bytes, at: int) -> tuple[Place, int]:
     """A block's (offset, size), and the offset after it."""
     offset, at = varint(data, at)
     size, at = varint(data, at)
     return (offset, size), at
 
 
-def _block(data: bytes, place: tuple[int, int]) -> bytes:
+def _block(data: Sliced, place: Place) -> bytes:
     """A block's content, its checksum verified as TensorFlow does."""
     offset, size = place
-    end = offset + size
-    if end + _TRAILER > len(data):
+    if offset + size + _TRAILER > len(data):
         raise Malformed("it names a block behind its end")
-    checksum = int.from_bytes(data[end + 1 : end + _TRAILER], "little")
-    if crc32c.masked(data[offset : end + 1]) != checksum:
+    sealed = data[offset : offset + size + _TRAILER]
+    if crc32c.masked(sealed[: size + 1]) != int.from_bytes(sealed[size + 1 :], "little"):
         raise Malformed(f"the checksum of its block at byte {offset} does not fit")
-    return _unpacked(data[offset:end], data[end])
+    return _unpacked(sealed[:size], sealed[size])
 
 
 def _unpacked(block: bytes, compression: int) -> bytes:
@@ -95,7 +116,7 @@ def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
             shared, at = varint(block, at)
             fresh, at = varint(block, at)
             length, at = varint(block, at)
-        if shared > len(key) or at + fresh + length > end or shared + fresh > KEY_LIMIT:
+        if shared > len(key) or at + fresh + length > end:
             raise Malformed("an entry that ends behind its block")
         key = key[:shared] + block[at : at + fresh]
         at += fresh + length

@@ -13,6 +13,7 @@ from watcherd.artifact import Artifact, Form
 from watcherd.naming import Naming
 from watcherd.plan import ON_DISK, Applied, Change, Format, Reading, State, Verb
 from watcherd.registry.clock import iso
+from watcherd.registry.records import chunks
 from watcherd.registry.tables import architecture, history, model, model_file, optimizer, trash
 from watcherd.scope import Cause, parent_of
 
@@ -62,10 +63,12 @@ def write(
 
 def _revisions(connection: Connection, changes: Iterable[Change]) -> dict[int, int]:
     ids = [change.record.model_id for change in changes if change.record]
-    rows = connection.execute(
-        select(model.c.model_id, model.c.revision).where(model.c.model_id.in_(ids))
-    )
-    return {row.model_id: row.revision for row in rows}
+    known = select(model.c.model_id, model.c.revision)
+    return {
+        row.model_id: row.revision
+        for some in chunks(ids)
+        for row in connection.execute(known.where(model.c.model_id.in_(some)))
+    }
 
 
 def _vacate(connection: Connection, changes: Iterable[Change]) -> None:
@@ -127,6 +130,7 @@ def _row(change: Change, writer: Writer, shared: "_Shared") -> Row:
 def _placing(change: Change, artifact: Artifact, writer: Writer) -> Row:
     """What the path and the files' facts say."""
     placement = writer.naming.place(artifact.path, artifact.form)
+    name = writer.naming.read_name(artifact.path, artifact.form)
     row: Row = {
         "size_bytes": artifact.size_bytes,
         "files": len(artifact.files),
@@ -141,8 +145,10 @@ def _placing(change: Change, artifact: Artifact, writer: Writer) -> Row:
         "type": placement.type,
         "ensemble_type": placement.ensemble_type,
         "unplaced": placement.unplaced,
-        "family": writer.naming.read_name(artifact.path, artifact.form).family,
+        "family": name.family,
     }
+    if name.step is not None:
+        row["step"] = name.step
     now = iso(writer.now)
     if change.record is None:
         row |= {"root_id": writer.root_id, "first_seen_at": now}
@@ -167,12 +173,13 @@ def _content(
 
 def _presumed_format(artifact: Artifact) -> Format:
     """Of what can't be read: by its name alone."""
-    if artifact.form is Form.CHECKPOINT:
-        return Format.CHECKPOINT
-    return Format.WEIGHTS_H5 if artifact.path.lower().endswith(".weights.h5") else Format.H5
+    if artifact.form is Form.HDF5:
+        return Format.WEIGHTS_H5 if artifact.path.lower().endswith(".weights.h5") else Format.H5
+    return Format(artifact.form)
 
 
 def _description(artifact: Artifact, reading: Reading, writer: Writer, shared: "_Shared") -> Row:
+    """What the file tells; the step in a name, where there is one, is the step."""
     told = reading.description
     step = writer.naming.read_name(artifact.path, artifact.form).step
     return {

@@ -11,7 +11,7 @@ def iso(ns: int) -> str:
     seconds, rest = divmod(ns, 1_000_000_000)
     seconds = min(max(seconds, _FIRST), _LAST)
     moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
+    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
 
 
 def ns_of(text: str) -> int:

@@ -111,6 +111,15 @@ def list_intents(connection: Connection, root_id: int, *, unsettled: bool = Fals
     chosen = [model.c.root_id == root_id]
     if unsettled:
         chosen.append(or_(IS_ON_DISK, trash.c.direction == Direction.BACK))
+    return _intents(connection, chosen)
+
+
+def find_intent(connection: Connection, model_id: int) -> Intent | None:
+    """What the trash table says of one model."""
+    return next(iter(_intents(connection, [trash.c.model_id == model_id])), None)
+
+
+def _intents(connection: Connection, chosen: list[ColumnElement[bool]]) -> list[Intent]:
     rows = connection.execute(select(trash).join(model).where(*chosen)).all()
     ids = select(trash.c.model_id).join(model).where(*chosen)
     found = records_where(connection, model.c.model_id.in_(ids)) if rows else []

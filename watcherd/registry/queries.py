@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
 from watcherd.errors import UsageError
 from watcherd.plan import State
+from watcherd.registry.records import chunks
 from watcherd.registry.tables import (
     alias,
     history,
@@ -128,8 +129,12 @@ def count_states(connection: Connection) -> dict[str, int]:
 def places_of(connection: Connection, ids: Sequence[int]) -> dict[int, Row]:
     """model_id -> what every log line of a model carries."""
     columns = (model.c[name] for name in ("model_id", "interval", "ticker", "type", "format"))
-    rows = _rows(connection, select(*columns).where(model.c.model_id.in_(ids)))
-    return {row["model_id"]: row for row in rows}
+    places = select(*columns)
+    return {
+        row["model_id"]: row
+        for some in chunks(ids)
+        for row in _rows(connection, places.where(model.c.model_id.in_(some)))
+    }
 
 
 def last_history_id(connection: Connection) -> int:

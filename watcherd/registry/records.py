@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 
 from watcherd.artifact import Artifact, FileFact, Part, Role
 from watcherd.plan import ON_DISK, Record, State
@@ -15,7 +15,7 @@ from watcherd.scope import ROOT, Scope
 T = TypeVar("T")
 
 CHUNK = 400
-"""Values in one IN list or OR chain: SQLite's expression depth ends at 1,000."""
+"""Values in one IN list: SQLite takes 32,766 variables in a statement, older ones 999."""
 
 IS_ON_DISK = model.c.state.in_(sorted(ON_DISK))
 
@@ -51,25 +51,22 @@ def find_kin(
     paths = [artifact.path for artifact in artifacts]
     facts = [artifact.head.fact for artifact in artifacts if artifact.head]
     is_lost = model.c.state.not_in(sorted(ON_DISK))
-    by_content = model.c.fingerprint.in_
-    elsewhere_by_content = ~model_file.c.device.in_({fact.device for fact in facts})
     found: dict[int, Record] = {}
+    heads = select(model_file.c.model_id).where(_HEADS)
+    is_elsewhere = exists().where(
+        _HEADS,
+        model_file.c.model_id == model.c.model_id,
+        model_file.c.device.not_in({fact.device for fact in facts}),
+    )
     conditions = [
-        *(and_(is_lost, model.c.path.in_(chunk)) for chunk in _chunks(paths)),
+        *(and_(is_lost, model.c.path.in_(chunk)) for chunk in chunks(paths)),
         *(
-            model.c.model_id.in_(
-                select(model_file.c.model_id).where(_HEADS, model_file.c.inode.in_(chunk))
-            )
-            for chunk in _chunks([fact.inode for fact in facts])
+            model.c.model_id.in_(heads.where(model_file.c.inode.in_(chunk)))
+            for chunk in chunks([fact.inode for fact in facts])
         ),
         *(
-            and_(
-                by_content(chunk),
-                model.c.model_id.in_(
-                    select(model_file.c.model_id).where(_HEADS, elsewhere_by_content)
-                ),
-            )
-            for chunk in _chunks(list(set(fingerprints)))
+            and_(model.c.fingerprint.in_(chunk), is_elsewhere)
+            for chunk in chunks(list(set(fingerprints)))
         ),
     ]
     for condition in conditions:
@@ -86,9 +83,9 @@ def _conditions(scope: Scope) -> Iterator[ColumnElement[bool]]:
     if scope == ROOT:
         yield IS_ON_DISK
         return
-    for trees in _chunks(sorted(scope.trees)):
-        yield or_(*(_below(tree) for tree in trees))
-    for folders in _chunks(sorted(scope.folders)):
+    for tree in sorted(scope.trees):
+        yield _below(tree)
+    for folders in chunks(sorted(scope.folders)):
         yield model.c.folder.in_(folders)
 
 
@@ -140,5 +137,5 @@ def _parts(connection: Connection, condition: ColumnElement[bool]) -> defaultdic
     return parts
 
 
-def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     return (values[at : at + CHUNK] for at in range(0, len(values), CHUNK))

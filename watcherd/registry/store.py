@@ -1,22 +1,25 @@
 """The registry as the cycle and the commands use it."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import ColumnElement, Connection, Engine, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError, StatementError
 
 from watcherd.artifact import Artifact
-from watcherd.plan import Applied, Candidate, Change, Plan, Record, Report
+from watcherd.plan import Applied, Candidate, Change, Plan, Record, Report, Verb
 from watcherd.registry import changes, intents, queries, records
+from watcherd.registry.clock import iso
 from watcherd.registry.engine import READS, Mode, close_engine, open_engine, translated
 from watcherd.registry.intents import Direction, Intent
 from watcherd.registry.records import Kin
+from watcherd.registry.tables import history, mount
 from watcherd.registry.tables import root as root_table
-from watcherd.scope import Scope
+from watcherd.scope import Cause, Scope
 
 BATCH = 500
 """Changes in one write transaction: short enough that a person's pin never waits long."""
@@ -32,6 +35,8 @@ class Root:
     host: str | None
     path: str
     prune_confirmed: bool
+    naming: str | None
+    """Hash of the rules for names that its rows were placed by."""
 
 
 class Registry:
@@ -87,6 +92,12 @@ class Registry:
     def move_root(self, root: Root, path: str) -> Root:
         """Note that a root is at another path now."""
         with self.writing() as connection:
+            # Another root that was there has moved, too; it is known by its own marker.
+            connection.execute(
+                update(root_table)
+                .where(root_table.c.path == path)
+                .values(path=root_table.c.path + " (moved away)")
+            )
             connection.execute(
                 update(root_table).where(root_table.c.root_id == root.root_id).values(path=path)
             )
@@ -113,6 +124,47 @@ class Registry:
             )
         return replace(root, uuid=uuid, host=host, prune_confirmed=prune_confirmed)
 
+    def note_naming(self, root: Root, naming: str) -> Root:
+        """Remember the rules for names that every row of the root was placed by."""
+        with self.writing() as connection:
+            connection.execute(
+                update(root_table).where(root_table.c.root_id == root.root_id).values(naming=naming)
+            )
+        return replace(root, naming=naming)
+
+    def mounts(self, root: Root) -> frozenset[str]:
+        """The folders below the root that are or were mount points."""
+        with self.reading() as connection:
+            known = connection.execute(select(mount.c.path).where(mount.c.root_id == root.root_id))
+            return frozenset(known.scalars())
+
+    def add_mounts(self, root: Root, paths: Iterable[str]) -> None:
+        """Remember mount points below the root."""
+        with self.writing() as connection:
+            connection.execute(
+                insert(mount), [{"root_id": root.root_id, "path": path} for path in paths]
+            )
+
+    def adopt(self, root: Root, marker: str, *, host: str, actor: str, now: int) -> Root:
+        """Believe a person that the folder at the root's path is the root, with its mount points.
+
+        It is told in the history; a mass of models may turn missing by it, but none is pruned
+        before a person says so.
+        """
+        with self.writing() as connection:
+            connection.execute(delete(mount).where(mount.c.root_id == root.root_id))
+            connection.execute(
+                insert(history).values(
+                    at=iso(now),
+                    path="",
+                    verb=Verb.ADOPTED,
+                    cause=Cause.REQUEST,
+                    actor=actor,
+                    details=json.dumps({"uuid": marker, "before": root.uuid}),
+                )
+            )
+        return self.mark_root(root, uuid=marker, host=host, prune_confirmed=False)
+
     # -- the cycle --------------------------------------------------------------------------------
 
     def load(self, root_id: int, scope: Scope) -> list[Record]:
@@ -132,15 +184,10 @@ class Registry:
 
         Moves and losses go first and together: two models may swap their paths.
         """
-        moves = [c for c in plan.changes if c.from_path or c.artifact is None]
-        rest = [c for c in plan.changes if not (c.from_path or c.artifact is None)]
-        # What is made anew where a moved model was belongs to the same transaction.
-        vacated = {change.record.path for change in moves if change.record}
-        moves += [c for c in rest if c.record is None and c.path in vacated]
-        rest = [c for c in rest if not (c.record is None and c.path in vacated)]
+        together, rest = _split(plan.changes)
         applied: list[Applied] = []
         dropped: list[str] = []
-        for batch in [moves, *(rest[at : at + BATCH] for at in range(0, len(rest), BATCH))]:
+        for batch in [together, *(rest[at : at + BATCH] for at in range(0, len(rest), BATCH))]:
             if batch:
                 done, left = self._write(batch, writer, still_holds)
                 applied += done
@@ -158,6 +205,11 @@ class Registry:
         """What is in the trash or on its way; ``unsettled``: only what may be half done."""
         with self.reading() as connection:
             return intents.list_intents(connection, root_id, unsettled=unsettled)
+
+    def intent_of(self, model_id: int) -> Intent | None:
+        """What the trash table says of one model."""
+        with self.reading() as connection:
+            return intents.find_intent(connection, model_id)
 
     def intend(
         self, one: Candidate, trash_path: str, reasons: Sequence[str], *, now: int, expires: int
@@ -230,16 +282,42 @@ class Registry:
         writer: changes.Writer,
         still_holds: Callable[[Change], bool],
     ) -> tuple[list[Applied], list[str]]:
+        """A batch that fails is tried in halves, so that one odd change costs only itself.
+
+        IntegrityError: another process registered one of these paths since it was looked at.
+        The others: a value that SQLite cannot store.
+        """
         try:
             with self.writing() as connection:
                 return changes.write(connection, batch, writer, still_holds)
-        except IntegrityError:
-            # Another process registered one of these paths since it was looked at.
-            return [], [change.path for change in batch]
+        except (IntegrityError, StatementError, OverflowError, UnicodeError):
+            if len(batch) == 1:
+                return [], [change.path for change in batch]
+        middle = len(batch) // 2
+        done, left = self._write(batch[:middle], writer, still_holds)
+        more, also = self._write(batch[middle:], writer, still_holds)
+        return done + more, left + also
+
+
+def _split(planned: Iterable[Change]) -> tuple[list[Change], list[Change]]:
+    """What needs one transaction, and what does not.
+
+    A move, what goes from its new path, and what is made anew in its old one belong together: two
+    models may swap their paths.
+    """
+    planned = list(planned)
+    moves = [change for change in planned if change.from_path]
+    taken = {change.path for change in planned if change.artifact is not None}
+    lost = [c for c in planned if c.artifact is None and c.path in taken]
+    vacated = {change.record.path for change in (*moves, *lost) if change.record}
+    anew = [c for c in planned if c.record is None and c.path in vacated]
+    together = [*moves, *lost, *anew]
+    seen = set(map(id, together))
+    return together, [change for change in planned if id(change) not in seen]
 
 
 def _root_where(connection: Connection, condition: ColumnElement[bool]) -> Root | None:
     row = connection.execute(select(root_table).where(condition)).one_or_none()
     if row is None:
         return None
-    return Root(row.root_id, row.uuid, row.host, row.path, bool(row.prune_confirmed))
+    return Root(row.root_id, row.uuid, row.host, row.path, bool(row.prune_confirmed), row.naming)

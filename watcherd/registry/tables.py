@@ -29,9 +29,19 @@ root = Table(
     Column("root_id", Integer, primary_key=True),
     Column("uuid", Text, unique=True),  # null until the marker is written
     Column("host", Text),  # the one that prunes
-    Column("path", Text, nullable=False),
+    Column("path", Text, nullable=False, unique=True),
     # 0: the marker was there before this registry; nothing is pruned until a person says so
     Column("prune_confirmed", Integer, nullable=False, server_default="1"),
+    Column("naming", Text),  # hash of the rules for names that its rows were placed by
+)
+
+mount = Table(
+    "mount",
+    metadata,
+    # Folders below the root that are mount points: one that no longer is, is a blind spot.
+    Column("root_id", Integer, ForeignKey("root.root_id"), nullable=False),
+    Column("path", Text, nullable=False),
+    PrimaryKeyConstraint("root_id", "path"),
 )
 
 optimizer = Table(

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from watcherd.artifact import Part, Role, lineage
+from watcherd.artifact import Part, Role
 from watcherd.errors import TrashError
-from watcherd.scope import parent_of
+from watcherd.scope import lineage, parent_of
 from watcherd.trash import calls
 from watcherd.trash.entry import Entry, Held, is_head, name_of
 from watcherd.trash.faults import explained

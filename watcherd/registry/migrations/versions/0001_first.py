@@ -37,7 +37,9 @@ def upgrade() -> None:
         sa.Column("host", sa.Text(), nullable=True),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("prune_confirmed", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("naming", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("root_id"),
+        sa.UniqueConstraint("path"),
         sa.UniqueConstraint("uuid"),
     )
     op.create_table(
@@ -129,6 +131,16 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('present', 'incomplete', 'unreadable')"),
     )
     op.create_index("model_placed", "model", ["interval", "ticker", "type"], unique=False)
+    op.create_table(
+        "mount",
+        sa.Column("root_id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["root_id"],
+            ["root.root_id"],
+        ),
+        sa.PrimaryKeyConstraint("root_id", "path"),
+    )
     op.create_table(
         "alias",
         sa.Column("alias", sa.Text(), nullable=False),

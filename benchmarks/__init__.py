@@ -1,0 +1,1 @@
+"""What watcherd costs, side by side with its yardsticks: ``make bench``."""

@@ -1,0 +1,310 @@
+"""Named examples of the cycle on real folders: each was a row that lied or a look without end."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Saved, on_disk, rows, watcherd
+from tests.inline import Inline, reconcile, reconciler_of
+from watcherd.child import Broken
+from watcherd.errors import RootSuspended
+from watcherd.listing import signed
+from watcherd.naming import Naming
+from watcherd.reconciler import Reconciler
+from watcherd.registry import Filter, Mode, Registry
+from watcherd.scope import tree
+from watcherd.wiring import know_root
+
+FOLDER = "1h/BTC/LSTM"
+
+
+@pytest.fixture
+def reconciler(root: Path) -> Iterator[Reconciler]:
+    with reconciler_of(root) as reconciler:
+        yield reconciler
+
+
+def settled(reconciler: Reconciler) -> bool:
+    """Whether nothing is left to do, to look at again, or to wait for."""
+    cycle = reconcile(reconciler)
+    return not (cycle.plan.changes or cycle.unfinished or cycle.plan.settling)
+
+
+def test_a_file_moved_away_with_a_symlink_left_in_its_place_is_moved(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    old = saved.write_h5(root / FOLDER / "m.h5")
+    reconcile(reconciler)
+    new = root / "store/m.h5"
+    new.parent.mkdir()
+    old.rename(new)
+    old.symlink_to(new)
+    reconcile(reconciler)
+    (row,) = rows(root)
+    assert (row["path"], row["state"]) == ("store/m.h5", "present")
+    assert settled(reconciler)
+
+
+def test_a_graph_that_stays_behind_is_no_model(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    prefix = saved.write_checkpoint(root / FOLDER / "ckpt-1")
+    prefix.with_name("ckpt-1.meta").write_bytes(b"graph")
+    reconcile(reconciler)
+    for suffix in (".index", ".data-00000-of-00001"):
+        prefix.with_name(prefix.name + suffix).unlink()
+    reconcile(reconciler)
+    assert [row["state"] for row in rows(root)] == ["missing"]
+    assert settled(reconciler)
+
+
+def test_a_checkpoint_moved_without_its_graph_is_moved(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    prefix = saved.write_checkpoint(root / FOLDER / "ckpt-1")
+    prefix.with_name("ckpt-1.meta").write_bytes(b"graph")
+    reconcile(reconciler)
+    (root / "moved").mkdir()
+    for suffix in (".index", ".data-00000-of-00001"):
+        prefix.with_name(prefix.name + suffix).rename(root / "moved" / f"ckpt-1{suffix}")
+    reconcile(reconciler)
+    assert [(row["path"], row["state"]) for row in rows(root)] == [("moved/ckpt-1", "present")]
+    assert settled(reconciler)
+
+
+def test_a_temporary_folder_left_by_a_killed_trainer_does_not_keep_a_row_alive(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    prefix = saved.write_checkpoint(root / FOLDER / "ckpt-1")
+    (root / FOLDER / "ckpt-1_temp").mkdir()
+    reconcile(reconciler)
+    (row,) = rows(root)
+    assert row["state"] == "incomplete"
+    assert "ckpt-1_temp" in row["reason"]
+    for suffix in (".index", ".data-00000-of-00001"):
+        prefix.with_name(prefix.name + suffix).unlink()
+    reconcile(reconciler)
+    assert [row["state"] for row in rows(root)] == ["missing"]
+    assert settled(reconciler)
+
+
+def test_a_checkpoint_is_complete_once_its_temporary_folder_is_gone(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    saved.write_checkpoint(root / FOLDER / "ckpt-1")
+    (root / FOLDER / "ckpt-1_temp").mkdir()
+    reconcile(reconciler)
+    (root / FOLDER / "ckpt-1_temp").rmdir()
+    reconcile(reconciler)
+    assert on_disk(root) == {f"{FOLDER}/ckpt-1": "present"}
+    verbs = [row["verb"] for row in rows(root, "SELECT verb FROM history")]
+    assert verbs == ["incomplete", "completed"]
+
+
+@pytest.mark.parametrize("ignore", ["*/m.h5", f"{FOLDER}", "*/ckpt-1.*"])
+def test_what_the_settings_ignore_by_now_is_left_alone(
+    root: Path, reconciler: Reconciler, saved: Saved, ignore: str
+) -> None:
+    saved.write_h5(root / FOLDER / "m.h5")
+    saved.write_checkpoint(root / FOLDER / "ckpt-1")
+    reconcile(reconciler)
+    reconciler.naming = Naming(ignore=(ignore,))
+    reconcile(reconciler)
+    assert settled(reconciler)
+    assert set(on_disk(root).values()) == {"present"}
+
+
+def test_a_folder_whose_name_is_no_text_is_passed_over_also_when_an_event_names_it(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    odd = os.fsencode(root) + b"/1h/\xff\xfe"
+    os.makedirs(odd)
+    shutil.copy(saved.write_h5(root / FOLDER / "m.h5"), os.fsdecode(odd) + "/x.h5")
+    cycle = reconcile(reconciler, tree("1h/\udcff\udcfe"))
+    assert str(cycle.scope) == "1h"
+    reconcile(reconciler)
+    assert on_disk(root) == {f"{FOLDER}/m.h5": "present"}
+
+
+def test_a_time_beyond_what_sqlite_stores_is_registered_all_the_same(
+    root: Path, reconciler: Reconciler, saved: Saved, tmp_path: Path
+) -> None:
+    path = saved.write_h5(root / FOLDER / "m.h5")
+    os.utime(path, ns=(1 << 66, 1 << 66))
+    reconciler.looks.clear()
+    reconcile(reconciler)
+    reconcile(reconciler)  # a time in the future settles by two equal looks
+    assert on_disk(root) == {f"{FOLDER}/m.h5": "present"}
+    assert settled(reconciler)
+
+
+def test_a_scope_of_hundreds_of_trees_is_looked_at(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    names = [f"1h/T{number}" for number in range(600)]
+    for name in names[:3]:
+        saved.write_h5(root / name / "LSTM/m.h5")
+    reconcile(reconciler, tree(*names))
+    assert len(on_disk(root)) == 3
+
+
+class Dying(Inline):
+    """A child that dies of one file, or of nothing in particular."""
+
+    def __init__(self, times: int, *, by_itself: bool) -> None:
+        self.times, self.by_itself = times, by_itself
+
+    def map(self, items: object) -> Iterator[object]:  # type: ignore[override]  # scripted
+        for result, (_, artifact) in zip(super().map(items), items, strict=True):  # type: ignore[arg-type,call-overload]
+            if artifact.path.endswith("bad.h5") and self.times:
+                self.times -= 1
+                yield Broken("it died", self.by_itself)
+            else:
+                yield result
+
+
+@pytest.mark.parametrize(
+    ("times", "by_itself", "state"),
+    [(1, True, "present"), (2, True, "unreadable"), (5, False, None)],
+)
+def test_one_death_of_a_child_proves_nothing_about_a_file_and_two_do(
+    root: Path, reconciler: Reconciler, saved: Saved, times: int, by_itself: bool, state: str | None
+) -> None:
+    reconciler.child = Dying(times, by_itself=by_itself)  # type: ignore[assignment]  # scripted
+    saved.write_h5(root / FOLDER / "bad.h5")
+    saved.write_h5(root / FOLDER / "good.h5", 1)
+    assert reconcile(reconciler).unfinished == (f"{FOLDER}/bad.h5",)
+    reconcile(reconciler)
+    expected = {f"{FOLDER}/good.h5": "present"} | ({f"{FOLDER}/bad.h5": state} if state else {})
+    assert on_disk(root) == expected
+
+
+def test_new_rules_for_names_reach_the_rows_that_are_there(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    saved.write_h5(root / FOLDER / "w.03-0.5.h5")
+    reconcile(reconciler)
+    reconciler.naming = Naming(
+        layouts=("{ticker}/{interval}/{type}", "{interval}/{ticker}/{type}"),
+        names=("w.{epoch:02d}-{val_loss:.1f}.h5",),
+        types=("GRU",),
+    )
+    reconcile(reconciler)
+    (row,) = rows(root)
+    assert row["type"] is None
+    assert "LSTM" in row["unplaced"]
+    assert settled(reconciler)
+    verbs = [row["verb"] for row in rows(root, "SELECT verb FROM history")]
+    assert verbs == ["registered"]
+
+
+# -- roots -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Registry]:
+    """One registry of several roots."""
+    with Registry(f"sqlite:///{tmp_path}/shared.db", Mode.CREATE) as registry:
+        yield registry
+
+
+def used(registry: Registry, root: Path, saved: Saved, variant: int = 0) -> Reconciler:
+    """A root with a model, known and marked."""
+    saved.write_h5(root / FOLDER / "m.h5", variant)
+    with reconciler_of(root, url=registry.url) as reconciler:
+        reconciler.root = know_root(registry, root)
+        reconcile(reconciler)
+        return reconciler
+
+
+def test_a_root_that_moved_as_a_whole_is_known_by_its_marker(
+    shared: Registry, tmp_path: Path, saved: Saved
+) -> None:
+    before = used(shared, tmp_path / "a", saved).root
+    (tmp_path / "a").rename(tmp_path / "b")
+    after = know_root(shared, tmp_path / "b")
+    assert after == replace(before, path=str(tmp_path / "b"))
+
+
+def test_two_roots_that_swap_their_places_stay_apart(
+    shared: Registry, tmp_path: Path, saved: Saved
+) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    ids = [used(shared, place, saved, n).root.root_id for n, place in enumerate((a, b))]
+    a.rename(tmp_path / "c")
+    b.rename(a)
+    (tmp_path / "c").rename(b)
+    assert [know_root(shared, place).root_id for place in (b, a)] == ids
+
+
+def test_a_copy_of_a_root_is_not_taken_for_it(
+    shared: Registry, tmp_path: Path, saved: Saved
+) -> None:
+    used(shared, tmp_path / "a", saved)
+    shutil.copytree(tmp_path / "a", tmp_path / "copy")
+    with pytest.raises(RootSuspended, match="is it a copy"):
+        know_root(shared, tmp_path / "copy")
+
+
+def test_a_folder_that_was_a_mount_point_and_is_none_is_a_blind_spot(
+    root: Path, saved: Saved, tmp_path: Path
+) -> None:
+    """Really mounted and unmounted, in a mount namespace of its own."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("may not make mount namespaces")
+    url = f"sqlite:///{tmp_path}/registry.db"
+    content = saved.write_h5(tmp_path / "m.h5")
+    reconciled = f"{sys.executable} -m watcherd --root {root} --registry {url} reconcile"
+    script = f"""
+        set -e
+        mkdir -p {root}/1h/BTC {root}/4h/BTC/LSTM
+        cp {content} {root}/4h/BTC/LSTM/
+        mount -t tmpfs none {root}/1h/BTC
+        mkdir {root}/1h/BTC/LSTM
+        cp {content} {root}/1h/BTC/LSTM/
+        {reconciled}
+        umount {root}/1h/BTC
+        rm {root}/4h/BTC/LSTM/m.h5
+        {reconciled} || test $? = 3
+    """
+    done = subprocess.run(
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "1h/BTC: a mount point that is none now" in done.stdout
+    with Registry(url) as registry:
+        states = {row["path"]: row["state"] for row in registry.models(Filter(states=()))}
+    assert states == {"1h/BTC/LSTM/m.h5": "present", "4h/BTC/LSTM/m.h5": "missing"}
+
+
+def test_a_person_may_adopt_another_folder_as_the_root(
+    root: Path, tmp_path: Path, saved: Saved
+) -> None:
+    url = ("--registry", f"sqlite:///{tmp_path}/registry.db")
+    saved.write_h5(root / FOLDER / "m.h5")
+    watcherd(root, *url, "reconcile")
+    shutil.rmtree(root)
+    saved.write_h5(root / FOLDER / "m.h5")
+    refused = watcherd(root, *url, "reconcile", check=False)
+    assert (refused.returncode, "lacks its marker" in refused.stderr) == (10, True)
+    adopted = watcherd(root, *url, "reconcile", "--adopt-root")
+    assert "adopted" in adopted.stderr
+    assert "known was" in adopted.stderr
+    assert (root / ".watcherd/root.json").exists()
+    history = json.loads(watcherd(root, *url, "history", "--json").stdout)
+    assert [line["verb"] for line in history] == ["registered", "adopted"]
+    assert watcherd(root, *url, "reconcile").returncode == 0
+
+
+@pytest.mark.parametrize("number", [5, (1 << 63) - 1, 1 << 63, (1 << 64) - 5])
+def test_an_inode_number_of_64_bits_fits_sqlite_and_stays_itself(number: int) -> None:
+    assert -(1 << 63) <= signed(number) < 1 << 63
+    assert signed(number) % (1 << 64) == number
