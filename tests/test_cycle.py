@@ -205,6 +205,24 @@ def test_new_rules_for_names_reach_the_rows_that_are_there(
     assert verbs == ["registered"]
 
 
+def test_trainings_of_one_script_are_of_one_architecture_however_keras_numbers_their_layers(
+    root: Path, reconciler: Reconciler
+) -> None:
+    import keras
+
+    for epoch in range(1, 4):
+        model = keras.Sequential([keras.layers.Input((6, 2)), keras.layers.LSTM(2)])
+        path = root / FOLDER / f"w.epoch-{epoch}.h5"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(path)
+    other = keras.Sequential([keras.layers.Input((6, 2)), keras.layers.LSTM(3)])
+    other.save(root / FOLDER / "w.epoch-4.h5")
+    reconcile(reconciler)
+    found = reconciler.registry.candidates(reconciler.root.root_id)
+    groups = {one.step: one.group for one in found}
+    assert groups[1] == groups[2] == groups[3] != groups[4]
+
+
 # -- roots -----------------------------------------------------------------------------------------
 
 

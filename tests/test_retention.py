@@ -14,7 +14,7 @@ NOW = 1_000 * HOUR
 
 CHECKPOINT = Candidate(
     model_id=1, path="1h/BTC/LSTM/ckpt-1", interval="1h", ticker="BTC", type="LSTM",
-    format="checkpoint", family="1h/BTC/LSTM/ckpt-*", architecture_id=None, step=1,
+    format="checkpoint", family="1h/BTC/LSTM/ckpt-*", architecture=None, step=1,
     state=State.PRESENT, modified_ns=NOW - 100 * HOUR, seen_ns=NOW - 100 * HOUR, size_bytes=1000,
 )  # fmt: skip
 

@@ -1,15 +1,40 @@
-"""The names of one folder → its artifacts, and what looks like one and is none. Pure."""
+"""The names of one folder → its artifacts, and what looks like one and is none. Pure.
+
+A SavedModel is its folder: the listing of that folder yields it, with the files of ``variables/``
+and ``assets/`` below. Listed by themselves, those two yield nothing of it.
+"""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from watcherd.artifact import Artifact, FileFact, Form, Part, Role
 from watcherd.listing import FILE, LINK, Row
-from watcherd.naming import Naming, is_state_file, part_of, temporary_of
+from watcherd.naming import (
+    ASSET_FOLDERS,
+    GRAPHS,
+    VARIABLES,
+    Naming,
+    is_inside_saved_model,
+    is_state_file,
+    part_of,
+    part_of_v1,
+    private_by,
+    role_in_saved_model,
+    temporary_of,
+)
 from watcherd.scope import is_text
 
 NOT_FOLLOWED = "a symlink, which is never followed"
+_PRIVATE = (
+    "Keras' BackupAndRestore writes it for itself, and deletes it when training is done; to have it"
+    " registered, copy it out of its folder"
+)
+
+Inside = Callable[[str], tuple[Collection[str], Iterable[Row]]]
+"""Lists a folder in the one that is grouped: names of folders, rows. Empty where it is gone."""
+Facts = Callable[[str], FileFact | None]
+"""The facts of a path below or beside the folder; None where nothing is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,57 +53,157 @@ class Grouped:
 
 def group(
     folder: str,
-    names: Iterable[str],
-    rows: Iterable[Row],
+    names: Collection[str],
+    rows: Collection[Row],
     naming: Naming,
-    fact_of: Callable[[str], FileFact | None],
+    fact_of: Facts,
+    inside: Inside,
 ) -> Grouped:
     """Group the files (``rows``) and folders (``names``) of one folder.
 
-    ``fact_of`` tells the facts of a folder in it: a temporary folder is a part of the checkpoint
-    whose save is under way. It is asked for those alone.
+    ``fact_of`` is asked for temporary folders, which are parts of the checkpoint whose save is
+    under way, and around SavedModels; ``inside`` for the folders of a SavedModel alone.
     """
     grouped = Grouped()
+    if _holds_assets(folder, fact_of):
+        return grouped
     parts = _parts(folder, rows, naming, grouped)
     temporary = _sort_folders(folder, names, grouped)
     for (name, form), found in parts.items():
-        path = join(folder, name)
-        if all(part.role is Role.GRAPH for part in found):
-            continue  # what its trainer left behind
-        if form is Form.CHECKPOINT and (name, Form.HDF5) in parts:
-            # One path is one model; the file that really has the path takes it.
-            grouped.skipped[found[0].path] = f"{name} is an HDF5 file of its own"
+        kept = _without_leftovers(name, form, found, parts, grouped)
+        if not kept:
             continue
         if name in temporary and (fact := fact_of(temporary[name])):
-            found.append(Part(Role.TEMPORARY, join(folder, temporary[name]), fact))
-        ordered = tuple(sorted(found, key=lambda part: part.path))
-        grouped.artifacts[path] = Artifact(path, form, ordered)
+            kept.append(Part(Role.TEMPORARY, join(folder, temporary[name]), fact))
+        _take(join(folder, name), form, kept, grouped)
+    if saved := _saved_model(folder, names, rows, naming, fact_of, inside):
+        _take_saved_model(folder, saved, fact_of, grouped)
     return grouped
 
 
+def _take(path: str, form: Form, parts: Iterable[Part], grouped: Grouped) -> None:
+    ordered = tuple(sorted(parts, key=lambda part: part.path))
+    grouped.artifacts[path] = Artifact(path, form, ordered)
+
+
 def _parts(
-    folder: str, rows: Iterable[Row], naming: Naming, grouped: Grouped
+    folder: str, rows: Collection[Row], naming: Naming, grouped: Grouped
 ) -> defaultdict[tuple[str, Form], list[Part]]:
     """(artifact's name, form) -> its files."""
     parts: defaultdict[tuple[str, Form], list[Part]] = defaultdict(list)
+    graphs = {name[: -len(_META)] for name, *_ in rows if name.endswith(_META)}
     for name, kind, *facts in rows:
         path = join(folder, name)
-        part = part_of(name)
+        part = part_of(name) or (part_of_v1(name, graphs) if graphs else None)
         if is_state_file(name, naming.state_files):
             grouped.state_files.append(name)
         elif kind == LINK:
             grouped.unfollowed[path] = NOT_FOLLOWED
-        elif part is None:
+        elif part is None or is_inside_saved_model(_name(folder), part):
             continue
         elif naming.ignores(path):
             grouped.ignored.extend((path, join(folder, part.artifact)))
-        elif not is_text(name):
-            grouped.skipped[path] = "its name is not UTF-8: rename it to have it registered"
-        elif kind != FILE:
-            grouped.skipped[path] = "not a regular file (a pipe, a socket, a device)"
+        elif _is_private(name, rows):
+            grouped.ignored.append(path)
+            grouped.skipped[path] = _PRIVATE
+        elif fault := _unfit(name, kind):
+            grouped.skipped[path] = fault
         else:
             parts[part.artifact, part.form].append(Part(part.role, path, FileFact(*facts)))
     return parts
+
+
+_META = ".meta"
+
+
+def _unfit(name: str, kind: str) -> str | None:
+    """Why a file can be no part of an artifact, whatever it is called."""
+    if not is_text(name):
+        return "its name is not UTF-8: rename it to have it registered"
+    return None if kind == FILE else "not a regular file (a pipe, a socket, a device)"
+
+
+def _is_private(name: str, rows: Collection[Row]) -> bool:
+    known_by = private_by(name)
+    return bool(known_by) and any(other in known_by for other, *_ in rows)
+
+
+def _without_leftovers(
+    name: str,
+    form: Form,
+    found: list[Part],
+    parts: Collection[tuple[str, Form]],
+    grouped: Grouped,
+) -> list[Part]:
+    """The parts that make an artifact; none where they are what a trainer left behind."""
+    if all(part.role is Role.GRAPH for part in found):
+        return []
+    if form is not Form.CHECKPOINT:
+        return found
+    if (name, Form.HDF5) in parts or (name, Form.KERAS) in parts:
+        # One path is one model; the file that really has the path takes it.
+        grouped.skipped[found[0].path] = f"{name} is a file of its own"
+        return []
+    if not {Role.INDEX, Role.SHARD} & {part.role for part in found}:
+        return found
+    older = [part for part in found if part.role is Role.SHARD_V1]
+    grouped.skipped.update(
+        (part.path, f"{name} is saved in the newer format, too") for part in older
+    )
+    return [part for part in found if part.role is not Role.SHARD_V1]
+
+
+def _holds_assets(folder: str, fact_of: Facts) -> bool:
+    """Whether it is the ``assets/`` of a SavedModel: nothing in it is a model of its own."""
+    return _name(folder) in ASSET_FOLDERS and any(fact_of(f"../{name}") for name in GRAPHS)
+
+
+def _saved_model(
+    folder: str,
+    names: Collection[str],
+    rows: Iterable[Row],
+    naming: Naming,
+    fact_of: Facts,
+    inside: Inside,
+) -> list[Part]:
+    """The parts of the SavedModel that a folder is; none where it isn't one."""
+    here = list(_members(folder, "", rows, naming))
+    if any(part.role is Role.SAVED_MODEL for part in here):
+        below = [name for name in (VARIABLES, *ASSET_FOLDERS) if name in names]
+    else:  # its save may be under way, or broken off: TensorFlow writes the variables first
+        below = [VARIABLES] if VARIABLES in names else []
+    for name in below:
+        found, inner = inside(name)
+        here += _members(folder, name, inner, naming)
+        for temporary in found:
+            path = f"{name}/{temporary}"
+            if temporary_of(temporary) == VARIABLES == name and (fact := fact_of(path)):
+                here.append(Part(Role.TEMPORARY, join(folder, path), fact))
+    roles = {part.role for part in here}
+    return here if {Role.SAVED_MODEL, Role.INDEX, Role.SHARD} & roles else []
+
+
+def _members(folder: str, below: str, rows: Iterable[Row], naming: Naming) -> Iterator[Part]:
+    """The files that belong to a SavedModel, of its folder or of one below it."""
+    for name, kind, *facts in rows:
+        role = role_in_saved_model(name, below)
+        path = join(folder, join(below, name))
+        if role and not _unfit(name, kind) and not naming.ignores(path):
+            yield Part(role, path, FileFact(*facts))
+
+
+def _take_saved_model(folder: str, parts: list[Part], fact_of: Facts, grouped: Grouped) -> None:
+    if not folder:
+        grouped.skipped[parts[0].path] = (
+            "a SavedModel is its folder, and the models root can be none: move it to a folder below"
+        )
+    elif fact_of(f"../{_name(folder)}.index"):
+        # One path is one model, and this look does not see the parent's names.
+        grouped.skipped[parts[0].path] = (
+            f"a checkpoint beside this folder has its name, {_name(folder)}: rename one of the two"
+        )
+    else:
+        _take(folder, Form.SAVED_MODEL, parts, grouped)
 
 
 def _sort_folders(folder: str, names: Iterable[str], grouped: Grouped) -> dict[str, str]:
@@ -94,6 +219,10 @@ def _sort_folders(folder: str, names: Iterable[str], grouped: Grouped) -> dict[s
                 "its name is not UTF-8: nothing in it is registered"
             )
     return temporary
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def join(folder: str, name: str) -> str:

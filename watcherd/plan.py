@@ -109,6 +109,9 @@ class Description:
     optimizer: Optimizer | None = None
     architecture: str | None = None
     """Canonical JSON of ``model_config``."""
+    likeness: str | None = None
+    """Hash of it without the names that Keras gave by itself: of one architecture, whatever its
+    layers are numbered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +272,8 @@ class Candidate:
     type: str | None
     format: str
     family: str
-    architecture_id: int | None
+    architecture: str | None
+    """Its likeness: trainings of one architecture are one family."""
     step: int | None
     state: State
     modified_ns: int
@@ -284,7 +288,7 @@ class Candidate:
     @property
     def group(self) -> tuple[object, ...]:
         """Its family: retention works on one at a time."""
-        return (self.family, self.format, self.architecture_id)
+        return (self.family, self.format, self.architecture)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from itertools import islice
 
 from watcherd.artifact import Artifact, FileFact, Snapshot, fact_from
 from watcherd.grouping import NOT_FOLLOWED, Grouped, group, join
-from watcherd.listing import list_folder, open_folder
+from watcherd.listing import Row, list_folder, open_folder
 from watcherd.naming import Naming, read_state_file
 from watcherd.scope import Scope, lineage, parent_of
 
@@ -113,7 +113,16 @@ class _Look:
                 return fact_from(os.stat(name, dir_fd=folder_fd, follow_symlinks=False))
             return None
 
-        grouped = group(folder, names, rows, self.naming, fact_in)
+        def inside(name: str) -> tuple[list[str], list[Row]]:
+            try:
+                with open_folder(folder_fd, name) as below_fd:
+                    return list_folder(below_fd)[1:3]
+            except OSError as error:
+                if error.errno not in (*_ABSENT, errno.ELOOP):
+                    raise
+                return [], []
+
+        grouped = group(folder, names, rows, self.naming, fact_in, inside)
         self.folders[folder] = mtime_ns
         self.artifacts.update(grouped.artifacts)
         self.unfollowed.update(grouped.unfollowed)

@@ -6,10 +6,17 @@ odd; only settings (layouts, templates) can be refused, with ValueError.
 """
 
 from watcherd.naming.parts import (
+    ASSET_FOLDERS,
+    GRAPHS,
+    VARIABLES,
     PartName,
     is_ignored_folder,
+    is_inside_saved_model,
     is_state_file,
     part_of,
+    part_of_v1,
+    private_by,
+    role_in_saved_model,
     temporary_of,
 )
 from watcherd.naming.placement import Layout, Placement, interval_seconds
@@ -18,6 +25,9 @@ from watcherd.naming.statefile import StateFile, read_state_file
 from watcherd.naming.template import Template
 
 __all__ = [
+    "ASSET_FOLDERS",
+    "GRAPHS",
+    "VARIABLES",
     "Layout",
     "NameReading",
     "Naming",
@@ -27,8 +37,12 @@ __all__ = [
     "Template",
     "interval_seconds",
     "is_ignored_folder",
+    "is_inside_saved_model",
     "is_state_file",
     "part_of",
+    "part_of_v1",
+    "private_by",
     "read_state_file",
+    "role_in_saved_model",
     "temporary_of",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from watcherd.plan import Description
 from watcherd.readers import canonical, optimizers, shapes
 from watcherd.readers.keras_names import LAYERS, OPERATIONS
+from watcherd.readers.likeness import likeness
 from watcherd.readers.source import Unreadable
 
 _REMEMBERED = 1 << 20
@@ -45,6 +46,7 @@ def _describe(model: str, training: str | None) -> Description:
         custom_objects=canonical.dump(sorted({*_unknown(config), *_unknown_optimizer(optimizer)})),
         optimizer=optimizer,
         architecture=canonical.dump(config),
+        likeness=likeness(config),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
-from watcherd.artifact import Artifact, Form
+from watcherd.artifact import Artifact, Form, Role
 from watcherd.naming import Naming
 from watcherd.plan import ON_DISK, Applied, Change, Format, Reading, State, Verb
 from watcherd.registry.clock import iso
@@ -175,6 +175,8 @@ def _presumed_format(artifact: Artifact) -> Format:
     """Of what can't be read: by its name alone."""
     if artifact.form is Form.HDF5:
         return Format.WEIGHTS_H5 if artifact.path.lower().endswith(".weights.h5") else Format.H5
+    if artifact.head and artifact.head.role is Role.SHARD_V1:
+        return Format.CHECKPOINT_V1
     return Format(artifact.form)
 
 
@@ -206,7 +208,9 @@ def _description(artifact: Artifact, reading: Reading, writer: Writer, shared: "
             config=told.optimizer.config,
         ),
         "architecture_id": told.architecture
-        and shared.id_of(architecture, told.architecture, config=told.architecture),
+        and shared.id_of(
+            architecture, told.architecture, config=told.architecture, likeness=told.likeness
+        ),
     }
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert,
 from watcherd.plan import ON_DISK, Candidate, Record, State
 from watcherd.registry.clock import iso, ns_of
 from watcherd.registry.records import IS_ON_DISK, records_where
-from watcherd.registry.tables import alias, model, trash
+from watcherd.registry.tables import alias, architecture, model, trash
 
 
 class Direction(StrEnum):
@@ -38,7 +38,9 @@ def list_candidates(connection: Connection, root_id: int) -> list[Candidate]:
     """Every model on disk as retention sees it; copies in ensembles go with their models."""
     has_alias = exists().where(alias.c.model_id == model.c.model_id)
     rows = connection.execute(
-        select(model, has_alias.label("aliased")).where(
+        select(model, architecture.c.likeness, has_alias.label("aliased"))
+        .outerjoin(architecture)
+        .where(
             model.c.root_id == root_id,
             model.c.state.in_(sorted(ON_DISK)),
             model.c.copy_of.is_(None),
@@ -53,7 +55,7 @@ def list_candidates(connection: Connection, root_id: int) -> list[Candidate]:
             type=row.type,
             format=row.format,
             family=row.family,
-            architecture_id=row.architecture_id,
+            architecture=row.likeness,
             step=row.step,
             state=State(row.state),
             modified_ns=ns_of(row.modified_at),

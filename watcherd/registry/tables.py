@@ -60,6 +60,7 @@ architecture = Table(
     Column("architecture_id", Integer, primary_key=True),
     Column("config", Text, nullable=False),
     Column("config_hash", Text, nullable=False, unique=True),
+    Column("likeness", Text),  # the same for configs that differ in automatic names only
 )
 
 model = Table(

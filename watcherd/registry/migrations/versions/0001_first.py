@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("architecture_id", sa.Integer(), nullable=False),
         sa.Column("config", sa.Text(), nullable=False),
         sa.Column("config_hash", sa.Text(), nullable=False),
+        sa.Column("likeness", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("architecture_id"),
         sa.UniqueConstraint("config_hash"),
     )
