@@ -100,6 +100,11 @@ class Artifact:
     """Ordered by path; never empty."""
 
     @property
+    def folder(self) -> str:
+        """The folder whose listing yields it: a SavedModel is its own."""
+        return self.path if self.form is Form.SAVED_MODEL else parent_of(self.path)
+
+    @property
     def files(self) -> tuple[Part, ...]:
         """The parts that hold the model, without temporary folders."""
         return tuple(part for part in self.parts if part.role is not Role.TEMPORARY)
@@ -133,6 +138,11 @@ class Snapshot:
     """Every folder listed -> its mtime in nanoseconds. A name not in a listed folder is proven
     absent, and has been so since that mtime at the latest."""
     artifacts: Mapping[str, Artifact]
+    """Of the folders that are not in ``unchanged``."""
+    unchanged: frozenset[str] = frozenset()
+    """Folders whose listing is what it was when their rows were last made equal to it."""
+    fingerprints: Mapping[str, bytes] = field(default_factory=dict)
+    """Of the listings of the others."""
     absent: Mapping[str, int] = field(default_factory=dict)
     """Folders of the scope that are not there -> the mtime of the nearest folder above that is."""
     blind: Mapping[str, str] = field(default_factory=dict)

@@ -5,7 +5,7 @@ Events are hints; the disk is the truth. Whatever woke us only names a scope; th
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -115,8 +115,10 @@ class Reconciler:
                 trashed=trashed,
             )
             report = Report() if dry_run else self._apply(root_fd, plan, request, look.now)
-            if request.scope == ROOT and not (dry_run or report.dropped):
-                self._note_naming()
+            if request.scope == ROOT and not dry_run:
+                self._note_folders(look, plan, report)
+                if not report.dropped:
+                    self._note_naming()
         return Cycle(request, look.scope, look.snapshot, plan, report, time.monotonic() - started)
 
     def adopt_root(self) -> None:
@@ -196,13 +198,16 @@ class Reconciler:
         self, root_fd: int, scope: Scope, trashed: frozenset[int], *, reread: bool
     ) -> "_Look":
         """Scan and compare; a possible move widens the scope to the folder it came from."""
+        rename = self.root.naming not in (None, self._naming)
+        root_id = self.root.root_id
         readings: dict[str, Reading] = {}
         read: dict[str, tuple[Part, ...]] = {}
         while True:
             # Before the scan, so that what changes during it lies in the future and settles.
             now = time.time_ns()
-            snapshot = self._with_lost_mounts(scan.scan(root_fd, scope, self.naming))
-            records = self.registry.load(self.root.root_id, scope)
+            known = {} if reread or rename else self.registry.fingerprints(root_id, scope)
+            snapshot = self._with_lost_mounts(scan.scan(root_fd, scope, self.naming, known))
+            records = self._load(scope, snapshot, known)
             work = drift.compare(
                 snapshot,
                 records,
@@ -211,7 +216,7 @@ class Reconciler:
                 looks=self.looks,
                 trashed=trashed,
                 reread=reread,
-                rename=self.root.naming not in (None, self._naming),
+                rename=rename,
             )
             fresh = [one for one in work.unread if read.get(one.path) != one.parts]
             readings.update(self._read(fresh))
@@ -221,8 +226,34 @@ class Reconciler:
             if wider == scope:
                 self._remember(scope, work)
                 readings = {one.path: readings[one.path] for one in work.unread}
-                return _Look(scope, now, snapshot, work, readings, kin)
+                return _Look(scope, now, known, snapshot, work, readings, kin)
             scope = wider
+
+    def _load(
+        self, scope: Scope, snapshot: Snapshot, known: Mapping[str, bytes | None]
+    ) -> list[Record]:
+        """The rows to compare: none of the folders that are what they were."""
+        if not snapshot.unchanged:
+            return self.registry.load(self.root.root_id, scope)
+        looked_at = snapshot.folders.keys() | known.keys()
+        return self.registry.load_folders(self.root.root_id, looked_at - snapshot.unchanged)
+
+    def _note_folders(self, look: "_Look", plan: Plan, report: Report) -> None:
+        """Remember the listings whose rows are equal to them now.
+
+        After a look at the root only: after each event it would cost a second transaction.
+        """
+        snapshot = look.snapshot
+        holding = look.known.keys() | {one.folder for one in snapshot.artifacts.values()}
+        unclear = (
+            *(parent_of(seen.path) for seen in plan.settling),
+            *(seen.path for seen in plan.settling),
+            *map(parent_of, (*plan.again, *report.dropped, *plan.blind)),
+        )
+        equal = (snapshot.fingerprints.keys() & holding) - set(unclear)
+        if equal:
+            listed = {path: snapshot.fingerprints[path] for path in equal}
+            self.registry.note_folders(self.root.root_id, listed)
 
     def _with_lost_mounts(self, snapshot: Snapshot) -> Snapshot:
         """A folder that was a mount point and is none now is a blind spot, however empty it is."""
@@ -333,6 +364,8 @@ def manifest_of(intent: Intent) -> dict[str, object]:
 class _Look:
     scope: Scope
     now: int
+    known: Mapping[str, bytes | None]
+    """The folders that hold models -> what their listing was when it was last equal to them."""
     snapshot: Snapshot
     work: Work
     readings: dict[str, Reading]

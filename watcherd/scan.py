@@ -8,12 +8,13 @@ lstat'ed, but for the small state files.
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
 from watcherd.artifact import Artifact, FileFact, Snapshot, fact_from
-from watcherd.grouping import NOT_FOLLOWED, Grouped, group, join
+from watcherd.grouping import NOT_FOLLOWED, Grouped, folders_in, group, join
 from watcherd.listing import Row, list_folder, open_folder
 from watcherd.naming import Naming, read_state_file
 from watcherd.scope import Scope, lineage, parent_of
@@ -25,13 +26,18 @@ _STATE_FILE_BYTES = 1 << 20
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
-def scan(root_fd: int, scope: Scope, naming: Naming) -> Snapshot:
+def scan(
+    root_fd: int, scope: Scope, naming: Naming, known: Mapping[str, bytes | None] | None = None
+) -> Snapshot:
     """Look at every folder of the scope.
+
+    ``known`` are the fingerprints of listings whose artifacts need no second look: those folders
+    cost their listing, and come back as unchanged.
 
     A folder that cannot be read is a blind spot, never an empty one. A folder of the scope that is
     not there is proven absent by the nearest folder above that is.
     """
-    look = _Look(root_fd, naming)
+    look = _Look(root_fd, naming, known or {})
     for tree in sorted(scope.trees):
         look.at_tree(tree)
     for folder in sorted(scope.folders):
@@ -39,8 +45,10 @@ def scan(root_fd: int, scope: Scope, naming: Naming) -> Snapshot:
     return Snapshot(
         scope=scope,
         folders=look.folders,
-        absent=look.absent,
         artifacts=look.artifacts,
+        unchanged=frozenset(look.unchanged),
+        fingerprints=look.fingerprints,
+        absent=look.absent,
         blind=look.blind,
         unfollowed=look.unfollowed,
         ignored=frozenset(look.ignored),
@@ -77,6 +85,9 @@ class _Look:
 
     root_fd: int
     naming: Naming
+    known: Mapping[str, bytes | None]
+    unchanged: set[str] = field(default_factory=set)
+    fingerprints: dict[str, bytes] = field(default_factory=dict)
     folders: dict[str, int] = field(default_factory=dict)
     absent: dict[str, int] = field(default_factory=dict)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
@@ -106,14 +117,22 @@ class _Look:
             return []
 
     def _take(self, folder: str, folder_fd: int) -> list[str]:
-        mtime_ns, names, rows, _ = list_folder(folder_fd)
+        mtime_ns, names, rows, fingerprint = list_folder(folder_fd)
+        self.folders[folder] = mtime_ns
+        if self.known.get(folder) == fingerprint:
+            self.unchanged.add(folder)
+            return folders_in(folder, names)
+
+        asked: list[str] = []
 
         def fact_in(name: str) -> FileFact | None:
+            asked.append(name)
             with suppress(FileNotFoundError):
                 return fact_from(os.stat(name, dir_fd=folder_fd, follow_symlinks=False))
             return None
 
         def inside(name: str) -> tuple[list[str], list[Row]]:
+            asked.append(name)
             try:
                 with open_folder(folder_fd, name) as below_fd:
                     return list_folder(below_fd)[1:3]
@@ -123,7 +142,9 @@ class _Look:
                 return [], []
 
         grouped = group(folder, names, rows, self.naming, fact_in, inside)
-        self.folders[folder] = mtime_ns
+        if not asked:
+            # What lies in other folders, the listing's fingerprint does not tell.
+            self.fingerprints[folder] = fingerprint
         self.artifacts.update(grouped.artifacts)
         self.unfollowed.update(grouped.unfollowed)
         self.ignored.update(grouped.ignored)

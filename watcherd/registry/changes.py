@@ -14,8 +14,16 @@ from watcherd.naming import Naming
 from watcherd.plan import ON_DISK, Applied, Change, Format, Reading, State, Verb
 from watcherd.registry.clock import iso
 from watcherd.registry.records import chunks
-from watcherd.registry.tables import architecture, history, model, model_file, optimizer, trash
-from watcherd.scope import Cause, parent_of
+from watcherd.registry.tables import (
+    architecture,
+    folder,
+    history,
+    model,
+    model_file,
+    optimizer,
+    trash,
+)
+from watcherd.scope import Cause
 
 Row = dict[str, Any]
 
@@ -57,6 +65,7 @@ def write(
     applied = [Applied(change, ids[at]) for at, change in enumerate(held)]
     _store_files(connection, applied)
     _store_history(connection, applied, writer)
+    _store_folders(connection, applied, writer)
     _forget_trash(connection, applied)
     return applied, [change.path for change in dropped]
 
@@ -137,7 +146,7 @@ def _placing(change: Change, artifact: Artifact, writer: Writer) -> Row:
         "modified_at": iso(artifact.modified_ns),
         "resume": int(change.resume),
         "path": artifact.path,
-        "folder": parent_of(artifact.path),
+        "folder": artifact.folder,
         "model_name": placement.model_name,
         "interval": placement.interval,
         "interval_seconds": placement.interval_seconds,
@@ -270,6 +279,17 @@ def _store_files(connection: Connection, applied: Iterable[Applied]) -> None:
     ]
     if rows:
         connection.execute(insert(model_file), rows)
+
+
+def _store_folders(connection: Connection, applied: Iterable[Applied], writer: Writer) -> None:
+    """Every folder that holds a model is known; its listing has yet to be found equal."""
+    places = {one.change.artifact.folder for one in applied if one.change.artifact}
+    known = select(folder.c.path).where(folder.c.root_id == writer.root_id)
+    for some in chunks(sorted(places)):
+        there = set(connection.execute(known.where(folder.c.path.in_(some))).scalars())
+        rows = [{"root_id": writer.root_id, "path": path} for path in some if path not in there]
+        if rows:
+            connection.execute(insert(folder), rows)
 
 
 def _store_history(connection: Connection, applied: Iterable[Applied], writer: Writer) -> None:

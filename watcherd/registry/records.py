@@ -1,15 +1,27 @@
 """Reading what the cycle needs of the registry: the records of a scope, and their kin."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from watcherd.artifact import Artifact, FileFact, Part, Role
 from watcherd.plan import ON_DISK, Record, State
-from watcherd.registry.tables import model, model_file
+from watcherd.registry.tables import folder, model, model_file
 from watcherd.scope import ROOT, Scope
 
 T = TypeVar("T")
@@ -32,12 +44,50 @@ class Kin:
     """On disk by the registry; whether they still are, their folders must tell."""
 
 
+def load_folders(connection: Connection, root_id: int, paths: Iterable[str]) -> list[Record]:
+    """The rows on disk of these folders alone."""
+    found: list[Record] = []
+    for some in chunks(sorted(paths)):
+        where = (model.c.root_id == root_id, IS_ON_DISK, model.c.folder.in_(some))
+        found += records_where(connection, *where)
+    return found
+
+
 def load(connection: Connection, root_id: int, scope: Scope) -> list[Record]:
     """The rows on disk whose folder the scope covers."""
     found: list[Record] = []
-    for condition in _conditions(scope):
+    for condition in _conditions(scope, model.c.folder):
         found += records_where(connection, model.c.root_id == root_id, IS_ON_DISK, condition)
     return found
+
+
+def load_fingerprints(
+    connection: Connection, root_id: int, scope: Scope
+) -> dict[str, bytes | None]:
+    """The folders of the scope that hold models -> the fingerprint of their listing."""
+    found: dict[str, bytes | None] = {}
+    for condition in _conditions(scope, folder.c.path):
+        rows = connection.execute(
+            select(folder.c.path, folder.c.fingerprint).where(
+                folder.c.root_id == root_id, condition
+            )
+        )
+        found.update((row.path, row.fingerprint) for row in rows)
+    return found
+
+
+def note_folders(
+    connection: Connection, root_id: int, listed: Mapping[str, bytes], gone: Iterable[str]
+) -> None:
+    """Remember the listings that the rows are equal to, and forget folders that are gone."""
+    rows = [{"r": root_id, "p": path, "f": found} for path, found in listed.items()]
+    if rows:
+        known = (folder.c.root_id == bindparam("r")) & (folder.c.path == bindparam("p"))
+        connection.execute(update(folder).where(known).values(fingerprint=bindparam("f")), rows)
+    for some in chunks(sorted(gone)):
+        connection.execute(
+            delete(folder).where(folder.c.root_id == root_id, folder.c.path.in_(some))
+        )
 
 
 def find_kin(
@@ -79,21 +129,16 @@ def find_kin(
     )
 
 
-def _conditions(scope: Scope) -> Iterator[ColumnElement[bool]]:
+def _conditions(scope: Scope, path: Column[str]) -> Iterator[ColumnElement[bool]]:
+    """One query each: which of these paths the scope covers."""
     if scope == ROOT:
-        yield IS_ON_DISK
+        yield true()
         return
     for tree in sorted(scope.trees):
-        yield _below(tree)
+        # A range, so that the index serves it: ``0`` is the character after ``/``.
+        yield or_(path == tree, and_(path > f"{tree}/", path < f"{tree}0"))
     for folders in chunks(sorted(scope.folders)):
-        yield model.c.folder.in_(folders)
-
-
-def _below(tree: str) -> ColumnElement[bool]:
-    """A range, so that the index serves it: ``0`` is the character after ``/``."""
-    return or_(
-        model.c.folder == tree, and_(model.c.folder > f"{tree}/", model.c.folder < f"{tree}0")
-    )
+        yield path.in_(folders)
 
 
 def records_where(connection: Connection, *conditions: ColumnElement[bool]) -> list[Record]:

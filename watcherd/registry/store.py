@@ -1,7 +1,7 @@
 """The registry as the cycle and the commands use it."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -17,7 +17,7 @@ from watcherd.registry.clock import iso
 from watcherd.registry.engine import READS, Mode, close_engine, open_engine, translated
 from watcherd.registry.intents import Direction, Intent
 from watcherd.registry.records import Kin
-from watcherd.registry.tables import history, mount
+from watcherd.registry.tables import folder, history, mount
 from watcherd.registry.tables import root as root_table
 from watcherd.scope import Cause, Scope
 
@@ -154,6 +154,9 @@ class Registry:
         with self.writing() as connection:
             connection.execute(delete(mount).where(mount.c.root_id == root.root_id))
             connection.execute(
+                update(folder).where(folder.c.root_id == root.root_id).values(fingerprint=None)
+            )
+            connection.execute(
                 insert(history).values(
                     at=iso(now),
                     path="",
@@ -171,6 +174,23 @@ class Registry:
         """The rows on disk whose folder the scope covers."""
         with self.reading() as connection:
             return records.load(connection, root_id, scope)
+
+    def load_folders(self, root_id: int, paths: Iterable[str]) -> list[Record]:
+        """The rows on disk of these folders alone."""
+        with self.reading() as connection:
+            return records.load_folders(connection, root_id, paths)
+
+    def fingerprints(self, root_id: int, scope: Scope) -> dict[str, bytes | None]:
+        """The folders of the scope that hold models -> the fingerprint of their listing."""
+        with self.reading() as connection:
+            return records.load_fingerprints(connection, root_id, scope)
+
+    def note_folders(
+        self, root_id: int, listed: Mapping[str, bytes], gone: Iterable[str] = ()
+    ) -> None:
+        """Remember the listings that the rows are equal to, and forget folders that are gone."""
+        with self.writing() as connection:
+            records.note_folders(connection, root_id, listed, gone)
 
     def find_kin(self, root_id: int, new: Iterable[Artifact], fingerprints: Iterable[str]) -> Kin:
         """The rows that new artifacts may continue."""

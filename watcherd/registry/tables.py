@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -33,6 +34,17 @@ root = Table(
     # 0: the marker was there before this registry; nothing is pruned until a person says so
     Column("prune_confirmed", Integer, nullable=False, server_default="1"),
     Column("naming", Text),  # hash of the rules for names that its rows were placed by
+)
+
+folder = Table(
+    "folder",
+    metadata,
+    # Every folder that holds a model on disk. Where the fingerprint of its listing is what it was
+    # when rows and disk were last equal, its rows need not be loaded, nor its names grouped.
+    Column("root_id", Integer, ForeignKey("root.root_id"), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("fingerprint", LargeBinary),
+    PrimaryKeyConstraint("root_id", "path"),
 )
 
 mount = Table(

@@ -44,6 +44,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("uuid"),
     )
     op.create_table(
+        "folder",
+        sa.Column("root_id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["root_id"],
+            ["root.root_id"],
+        ),
+        sa.PrimaryKeyConstraint("root_id", "path"),
+    )
+    op.create_table(
         "model",
         sa.Column("model_id", sa.Integer(), nullable=False),
         sa.Column("root_id", sa.Integer(), nullable=False),
