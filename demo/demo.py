@@ -70,7 +70,7 @@ def main() -> int:
         "neither knows of the other. About 50 seconds; Ctrl-C ends both.\n"
     )
     status = watch_training(stop)
-    if status == 0 and not stop.is_set():
+    if status == 0:
         show_registry(stop)
     return status
 
@@ -113,6 +113,8 @@ def watch_training(stop: threading.Event) -> int:
 def show_registry(stop: threading.Event) -> None:
     """What the registry knows in the end, and what a newcomer may type next."""
     for words in ("list", "history --limit 15", "prune --dry-run"):
+        if stop.is_set():
+            return
         say(f"\n[bold]$ watcherd {words}[/]")
         with running([WATCHERD, *words.split()]) as command:
             while command.poll() is None and not stop.wait(LOOK):

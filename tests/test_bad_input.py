@@ -163,8 +163,8 @@ def test_once_it_is_whole_it_is_present(neighbours: Path, saved: Saved, kind: st
     FILES[kind][0](neighbours / BAD, saved)
     with reconciler_of(neighbours) as reconciler:
         reconcile(reconciler)
-        for path in neighbours.glob(f"{BAD}.*"):
-            path.unlink()
+        for file in neighbours.glob(f"{BAD}.*"):
+            file.unlink()
         (path,) = books(reconciler)
         if path.endswith(".h5"):
             saved.write_h5(neighbours / path, 3)
@@ -788,7 +788,7 @@ def test_a_child_that_cannot_even_start_makes_no_model_unreadable(
 
 def test_a_child_killed_while_idle_is_replaced(echoing: Child[Any, Any]) -> None:
     (pid,) = echoing.map(["pid"])
-    os.kill(pid, signal.SIGKILL)
+    os.kill(int(pid), signal.SIGKILL)
     assert list(echoing.map(["a", "b"])) == ["a", "b"]
 
 

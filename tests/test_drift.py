@@ -40,7 +40,9 @@ def record(artifact: Artifact, model_id: int = 1, **more: object) -> Record:
 def snapshot(*artifacts: Artifact, at: int = QUIET, **more: object) -> Snapshot:
     """A whole look at the root; every folder's mtime is ``at``."""
     places = {"", *(parent_of(one.path) for one in artifacts), "a", "b"}
-    return Snapshot(ROOT, dict.fromkeys(places, at), {one.path: one for one in artifacts}, **more)
+    return Snapshot(
+        ROOT, NOW, dict.fromkeys(places, at), {one.path: one for one in artifacts}, **more
+    )
 
 
 def compare(seen: Snapshot, *records: Record, **more: object) -> drift.Work:
@@ -132,7 +134,7 @@ def test_absence_is_as_young_as_its_folder() -> None:
 
 
 def test_a_folder_that_is_gone_is_proven_by_the_nearest_above_it() -> None:
-    seen = Snapshot(ROOT, {"": QUIET}, {})
+    seen = Snapshot(ROOT, NOW, {"": QUIET}, {})
     assert compare(seen, record(h5("a/deep/m.h5"))).gone
 
 
@@ -170,7 +172,7 @@ def test_a_clock_that_is_set_back_does_not_keep_things_settling() -> None:
 
 
 def test_nothing_is_said_of_folders_that_were_not_listed() -> None:
-    seen = Snapshot(ROOT, {}, {})
+    seen = Snapshot(ROOT, NOW, {}, {})
     assert compare(seen, record(h5("a/m.h5"))) == drift.Work()
 
 

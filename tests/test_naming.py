@@ -22,9 +22,13 @@ from watcherd.naming import (
     StateFile,
     interval_seconds,
     is_ignored_folder,
+    is_inside_saved_model,
     is_state_file,
     part_of,
+    part_of_v1,
+    private_by,
     read_state_file,
+    role_in_saved_model,
     temporary_of,
 )
 
@@ -60,6 +64,8 @@ def corpus_rows() -> list[dict[str, str]]:
         ("model.ckpt-3000.meta", "model.ckpt-3000", CHECKPOINT, Role.GRAPH),
         ("a\nb.index", "a\nb", CHECKPOINT, Role.INDEX),
         ("a.index.index", "a.index", CHECKPOINT, Role.INDEX),
+        ("lstm.keras", "lstm.keras", Form.KERAS, Role.KERAS),
+        ("LSTM [1].Keras", "LSTM [1].Keras", Form.KERAS, Role.KERAS),
     ],
 )
 def test_a_file_name_tells_its_part(name: str, artifact: str, form: Form, role: Role) -> None:
@@ -89,8 +95,11 @@ def test_a_file_name_tells_its_part(name: str, artifact: str, form: Form, role: 
         "events.out.tfevents.1476472058.index",
         "checkpoint",
         "lstm.h5.watcherd.json",
-        "model.keras",
         "saved_model.pb",
+        "graph.pbtxt",
+        "model.weights.json",
+        "latest.weights.h5.bkp",
+        "export-00000-of-00001",
         "lstm.h5.bak",
     ],
 )
@@ -98,14 +107,73 @@ def test_what_is_no_part_of_an_artifact_is_none(name: str) -> None:
     assert part_of(name) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "artifact"),
+    [
+        ("export", "export"),
+        ("model.ckpt-3000", "model.ckpt-3000"),
+        ("export-00000-of-00002", "export"),
+        ("model.ckpt-3000-00001-of-00002", "model.ckpt-3000"),
+        ("a b [1]-00000-of-00001", "a b [1]"),
+    ],
+)
+def test_a_v1_file_is_known_by_the_graph_beside_it(name: str, artifact: str) -> None:
+    assert part_of_v1(name, {artifact}) == PartName(artifact, CHECKPOINT, Role.SHARD_V1)
+    assert part_of_v1(name, {"another"}) is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "role"),
+    [
+        ("", "saved_model.pb", Role.SAVED_MODEL),
+        ("", "saved_model.pbtxt", Role.SAVED_MODEL),
+        ("", "keras_metadata.pb", Role.KERAS_METADATA),
+        ("", "fingerprint.pb", Role.FINGERPRINT),
+        ("", "notes.txt", None),
+        ("", "variables.index", None),
+        ("variables", "variables.index", Role.INDEX),
+        ("variables", "variables.data-00000-of-00002", Role.SHARD),
+        ("variables", "variables.h5", None),
+        ("variables", "other.index", None),
+        ("assets", "vocabulary.txt", Role.ASSET),
+        ("assets", "vocabulary.h5", Role.ASSET),
+        ("assets.extra", "x", Role.ASSET),
+    ],
+)
+def test_what_a_file_is_to_a_saved_model(folder: str, name: str, role: Role | None) -> None:
+    assert role_in_saved_model(name, folder) is role
+
+
+def test_a_saved_models_variables_are_no_checkpoint() -> None:
+    part = part_of("variables.index")
+    assert part
+    assert is_inside_saved_model("variables", part)
+    assert not is_inside_saved_model("models", part)
+    other = part_of("model.index")
+    assert other
+    assert not is_inside_saved_model("variables", other)
+
+
+def test_what_backup_and_restore_writes_is_known_by_the_file_beside_it() -> None:
+    assert "training_metadata.json" in private_by("latest.weights.h5")
+    assert "training_metadata.json.bkp" in private_by("latest.weights.h5")
+    assert private_by("best.weights.h5") == ()
+
+
 @needs_corpus
 def test_every_name_of_the_corpus_is_the_part_that_its_index_says() -> None:
-    roles = {"index": Role.INDEX, "shard": Role.SHARD, "meta": Role.GRAPH, "hdf5": Role.H5}
+    roles = {
+        "index": Role.INDEX,
+        "shard": Role.SHARD,
+        "meta": Role.GRAPH,
+        "hdf5": Role.H5,
+        "keras-zip": Role.KERAS,
+    }
     for row in corpus_rows():
         name = row["path"].rpartition("/")[2]
         part = part_of(name)
         # HDF5 under the name .keras is told by its content, not here.
-        expected = None if name.endswith(".keras") else roles.get(row["role"])
+        expected = Role.KERAS if name.endswith(".keras") else roles.get(row["role"])
         assert (part and part.role) == expected, row["path"]
 
 

@@ -134,6 +134,8 @@ class Snapshot:
     """What a scan of a scope saw, and what it could not see."""
 
     scope: Scope
+    at: int
+    """When it was begun, in ns since the epoch: what changed since lies in its future."""
     folders: Mapping[str, int]
     """Every folder listed -> its mtime in nanoseconds. A name not in a listed folder is proven
     absent, and has been so since that mtime at the latest."""

@@ -21,7 +21,6 @@ from watcherd.plan import (
     Verb,
     Work,
 )
-from watcherd.scope import parent_of
 
 T = TypeVar("T")
 
@@ -58,11 +57,11 @@ def compare(
         else:
             lost.pop(path, None)
         if record is None:
-            if quiet.reached(path, artifact.parts, _newest(artifact)):
+            if quiet.reached(artifact, artifact.parts, _newest(artifact)):
                 new.append(artifact)
         elif reread or _differ(artifact.parts, record.parts):
             newest = max(_newest(artifact), _loss_since(snapshot, artifact, record))
-            if quiet.reached(path, artifact.parts, newest):
+            if quiet.reached(artifact, artifact.parts, newest):
                 changed.append((artifact, record))
         elif rename or artifact.parts != record.parts or (path in snapshot.resume) != record.resume:
             refreshed.append((artifact, record))
@@ -70,9 +69,9 @@ def compare(
     gone = [
         record
         for path, record in lost.items()
-        if (since := snapshot.absent_since(parent_of(path))) is not None
+        if (since := snapshot.absent_since(record.folder)) is not None
         and not snapshot.hides(path)
-        and (record.model_id in trashed or quiet.reached(path, (), since))
+        and (record.model_id in trashed or quiet.reached(record, (), since))
         and not quiet.awaits(record, arriving)
     ]
     return Work(
@@ -87,12 +86,14 @@ def conclude(
     kin: Iterable[Record] = (),
     resume: Collection[str] = (),
     trashed: Collection[int] = (),
+    final: bool = True,
 ) -> Plan:
     """What happened to which model.
 
     ``readings`` are by path, one for each of ``work.unread``. ``kin`` are rows that are neither on
     disk nor in our trash and share a path, an inode or a fingerprint with something new: what was
-    lost and may be found again. ``resume`` are the prefixes that state files name.
+    lost and may be found again. Unless ``final``, what is gone may yet be found in another slice,
+    and is not called missing. ``resume`` are the prefixes that state files name.
     """
     clear = _without_unclear(work, readings)
     origins = _find_origins(clear, readings, tuple(kin))
@@ -109,7 +110,10 @@ def conclude(
         # Last, so that nothing is called missing before all that was found is in its place.
         *(
             _loss(record, trashed)
-            for record in (*clear.gone, *(own[path] for path in origins.keys() & own.keys()))
+            for record in (
+                *(clear.gone if final else ()),
+                *(own[path] for path in origins.keys() & own.keys()),
+            )
             if record.model_id not in found
         ),
     ]
@@ -155,19 +159,19 @@ class _Quiet:
     looks: Looks
     settling: dict[str, Settling] = field(default_factory=dict)
 
-    def reached(self, path: str, parts: tuple[Part, ...], newest: int) -> bool:
+    def reached(self, one: Artifact | Record, parts: tuple[Part, ...], newest: int) -> bool:
         """Whether every fact is older than ``settle``, or was the same ``settle`` ago.
 
         The second way is for mtimes that lie in the future, and for absence from a folder that is
         never quiet.
         """
-        look = self.looks.get(path)
+        look = self.looks.get(one.path)
         # Not later than now: a clock that was set back must not make an old look young for ever.
         since = min(look.since, self.now) if look and look.parts == parts else self.now
         due = min(newest, since) + self.settle
         if due <= self.now:
             return True
-        self.settling[path] = Settling(path, parts, since, due)
+        self.settling[one.path] = Settling(one.path, one.folder, parts, since, due)
         return False
 
     def heads(self) -> dict[int, int]:
@@ -183,7 +187,7 @@ class _Quiet:
         due = arriving.get(record.head.fact.inode) if record.head else None
         if due is None:
             return False
-        self.settling[record.path] = Settling(record.path, (), self.now, due)
+        self.settling[record.path] = Settling(record.path, record.folder, (), self.now, due)
         return True
 
 
@@ -199,7 +203,7 @@ def _loss_since(snapshot: Snapshot, artifact: Artifact, record: Record) -> int:
     """
     if {part.path for part in record.parts} <= {part.path for part in artifact.parts}:
         return 0
-    return snapshot.absent_since(parent_of(artifact.path)) or 0
+    return snapshot.absent_since(artifact.folder) or 0
 
 
 def _differ(seen: tuple[Part, ...], known: tuple[Part, ...]) -> bool:

@@ -221,6 +221,11 @@ def _sort_folders(folder: str, names: Iterable[str], grouped: Grouped) -> dict[s
     return temporary
 
 
+def folders_in(folder: str, names: Iterable[str]) -> list[str]:
+    """The folders to look into, by the names of those in a folder."""
+    return [join(folder, name) for name in names if is_text(name) and not temporary_of(name)]
+
+
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
 

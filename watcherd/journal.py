@@ -2,18 +2,14 @@
 begins and when it ends (docs/logs.md)."""
 
 import logging
-from collections import Counter
 from typing import Any
 
 from watcherd import logs
 from watcherd.plan import Applied, Verb
 from watcherd.pruner import Pruned
-from watcherd.reconciler import Cycle
+from watcherd.reconciler import MANY, Cycle
 from watcherd.registry import Registry
 from watcherd.scope import Cause
-
-MANY = 1_000
-"""Changes in one cycle above which the models' own lines drop to debug."""
 
 _EVENTS = {
     Verb.PRUNED: logs.PRUNE_TRASHED,
@@ -25,8 +21,9 @@ def tell_cycle(cycle: Cycle, registry: Registry) -> None:
     """A line for each model that changed, then one for the cycle."""
     log = logs.get()
     events = cycle.report.events
-    write = log.debug if len(events) > MANY else log.info
-    if len(events) <= MANY or log.is_enabled_for(logging.DEBUG):
+    many = cycle.counts.total() >= MANY
+    write = log.debug if many else log.info
+    if not many or log.is_enabled_for(logging.DEBUG):
         places = registry.places_of([one.model_id for one in events])
         for one in events:
             write(_event_of(one), **_facts_of(one, places, cycle.request.cause))
@@ -73,9 +70,9 @@ def counts_of(cycle: Cycle) -> dict[str, Any]:
     return {
         "cause": cycle.request.cause,
         "scope": str(cycle.request.scope),
-        "folders": len(cycle.snapshot.folders),
-        "artifacts": len(cycle.snapshot.artifacts),
-        **Counter(str(one.change.verb) for one in cycle.report.events),
+        "folders": cycle.folders,
+        "artifacts": cycle.artifacts,
+        **cycle.counts,
         "settling": len(cycle.plan.settling),
         "blind": len(cycle.blind),
         "seconds": round(cycle.seconds, 3),

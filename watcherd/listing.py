@@ -20,6 +20,9 @@ FILE, LINK, OTHER = "f", "l", "o"
 Listing = tuple[int, list[str], list[Row], bytes]
 """The folder's mtime_ns, the names of the folders in it, its rows, and a fingerprint of both."""
 
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+"""What SQLite's integers hold."""
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -78,20 +81,21 @@ def _row(folder_fd: int, name: str) -> Row | None:
         found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
     except FileNotFoundError:
         return None
+    mtime_ns, ctime_ns, inode = found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    if not (_LEAST < mtime_ns < _MOST and _LEAST < ctime_ns < _MOST and inode < _MOST):
+        mtime_ns, ctime_ns, inode = storable(mtime_ns), storable(ctime_ns), signed(inode)
     return (
         name,
-        _kind(found.st_mode),
+        FILE if stat.S_ISREG(found.st_mode) else _kind(found.st_mode),
         found.st_size,
-        storable(found.st_mtime_ns),
-        storable(found.st_ctime_ns),
-        signed(found.st_ino),
+        mtime_ns,
+        ctime_ns,
+        inode,
         signed(found.st_dev),
     )
 
 
 def _kind(mode: int) -> str:
-    if stat.S_ISREG(mode):
-        return FILE
     return LINK if stat.S_ISLNK(mode) else OTHER
 
 

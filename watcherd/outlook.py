@@ -63,7 +63,7 @@ def _wait_until_true(reconciler: Reconciler, seconds: float) -> dict[str, Any]:
                 "differing": [{"verb": one.verb, "path": one.path} for one in differing],
                 "settling": [*(one.path for one in cycle.plan.settling), *cycle.unfinished],
                 "blind": cycle.blind,
-                "skipped": dict(cycle.snapshot.skipped),
+                "skipped": cycle.skipped,
             }
         time.sleep(max(LOOK_AGAIN, min(cycle.seconds, 1.0)))
 

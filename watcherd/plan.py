@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from watcherd.artifact import Artifact, Part, head_of
+from watcherd.scope import parent_of
 
 
 class State(StrEnum):
@@ -146,18 +147,34 @@ class Record:
     def head(self) -> Part | None:
         return head_of(self.parts)
 
+    @property
+    def folder(self) -> str:
+        """The folder whose listing yields it: a SavedModel is its own."""
+        inside = f"{self.path}/"
+        is_folder = any(part.path.startswith(inside) for part in self.parts)
+        return self.path if is_folder else parent_of(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class Settling:
     """An artifact, or the absence of one, that changed too recently to judge."""
 
     path: str
+    folder: str
+    """The folder whose listing tells."""
     parts: tuple[Part, ...]
     """As seen; empty where it is absent."""
     since: int
     """When it was first seen so, in ns since the epoch."""
     due: int
     """When to look again, in ns since the epoch."""
+
+    @property
+    def needs_two_looks(self) -> bool:
+        """Whether time alone may not settle it: it is absent, or dated in the future."""
+        return not self.parts or any(
+            max(part.fact.mtime_ns, part.fact.ctime_ns) > self.since for part in self.parts
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from watcherd.reconciler import Cycle, Reconciler, entry_of, manifest_of
 from watcherd.registry import Direction, Intent
 from watcherd.retention import Rule, decide
 from watcherd.root import moving_files, open_root
-from watcherd.scope import Cause, Request, Scope, folders, parent_of
+from watcherd.scope import Cause, Request, Scope, folders, homes, parent_of
 
 BATCH = 500
 """Models between two looks at the disk: what a run broken off leaves to be repaired is small."""
@@ -217,4 +217,4 @@ def _unclear_in(cycles: Iterable[Cycle]) -> frozenset[str]:
 
 
 def _folders_of(verdicts: Iterable[Verdict]) -> Scope:
-    return folders(parent_of(verdict.candidate.path) for verdict in verdicts)
+    return folders(home for one in verdicts for home in homes(one.candidate.path))

@@ -5,9 +5,11 @@ Events are hints; the disk is the truth. Whatever woke us only names a scope; th
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from watcherd import drift, logs, scan, trash
@@ -31,30 +33,42 @@ from watcherd.plan import (
 from watcherd.readers.batch import Job, prepare, read_batch
 from watcherd.registry import Direction, Intent, Kin, Mode, Registry, Root, Writer
 from watcherd.root import Marker, moving_files, new_marker, open_root, read_marker, write_marker
-from watcherd.scope import ROOT, Request, Scope, folders, is_text, parent_of
+from watcherd.scope import ROOT, Request, Scope, folders, homes, is_text
 
 NOTHING = trash.Held.NOTHING
+
+MANY = 1_000
+"""Changes of one cycle that are told one by one."""
+SCOPE = 1_000
+"""Folders in one part of the last look for what was lost."""
 
 PATIENCE = 10.0
 """Seconds that a command waits for what settles."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Cycle:
-    """What one cycle was asked, saw, decided and did."""
+    """What one cycle was asked, saw, decided and did, added up over its parts.
+
+    Of a look at the whole root, lists keep the first ``MANY`` only; ``counts`` counts all.
+    """
 
     request: Request
     scope: Scope
     """What was looked at: the request's scope and the folders that moves led to."""
-    snapshot: Snapshot
-    plan: Plan
-    report: Report
-    seconds: float
-
-    @property
-    def blind(self) -> dict[str, str]:
-        """Every path that nothing can be said about, with the reason."""
-        return {**self.snapshot.blind, **self.plan.blind}
+    folders: int = 0
+    artifacts: int = 0
+    """Of the folders that were not what they were."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Verb -> events."""
+    plan: Plan = field(default_factory=Plan)
+    report: Report = field(default_factory=Report)
+    dues: dict[str, int] = field(default_factory=dict)
+    """Folder -> when the first of what settles in it will have, in ns since the epoch."""
+    blind: dict[str, str] = field(default_factory=dict)
+    """Every path that nothing can be said about, with the reason."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -65,6 +79,51 @@ class Cycle:
     def unfinished(self) -> tuple[str, ...]:
         """Paths to look at again: changed while they were read, or since."""
         return (*self.plan.again, *self.report.dropped)
+
+    def add(self, part: "_Part") -> None:
+        """Take one part in."""
+        most = MANY if self.request.scope == ROOT else None
+        plan, report = part.plan, part.report
+        self.scope |= part.scope
+        self.folders += len(part.snapshot.folders)
+        self.artifacts += len(part.snapshot.artifacts)
+        self.counts.update(str(one.change.verb) for one in report.events)
+        self.plan = Plan(
+            (*self.plan.changes, *plan.changes)[:most],
+            (*self.plan.settling, *plan.settling)[:most],
+            again=(*self.plan.again, *plan.again),
+        )
+        self.report = Report(
+            (*self.report.applied, *report.applied)[:most],
+            (*self.report.dropped, *report.dropped),
+        )
+        for seen in plan.settling:
+            self.dues[seen.folder] = min(seen.due, self.dues.get(seen.folder, seen.due))
+        self.blind |= {**part.snapshot.blind, **plan.blind}
+        self.skipped |= part.snapshot.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is the same for every part of a cycle."""
+
+    root_fd: int
+    request: Request
+    trashed: frozenset[int]
+    dry_run: bool
+    reread: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What became of one part of a cycle."""
+
+    scope: Scope
+    snapshot: Snapshot
+    plan: Plan
+    report: Report
+    loose: frozenset[str]
+    """Folders that models are gone from: to be looked at again when all was seen."""
 
 
 @dataclass
@@ -80,6 +139,10 @@ class Reconciler:
     child: Child[Job, Reading] = field(default_factory=lambda: Child(read_batch, prepare=prepare))
     looks: dict[str, Settling] = field(default_factory=dict)
     """What settled when it was last looked at, by path."""
+    slice: int = scan.SLICE
+    """Artifacts in one part of a large cycle."""
+    between: Callable[[], None] = lambda: None
+    """Called between the parts of a large cycle: what is due meanwhile need not wait."""
     mounts: frozenset[str] | None = None
     """Mount points below the root, known so far; None until the registry was asked."""
     broken: dict[str, tuple[Part, ...]] = field(default_factory=dict)
@@ -106,20 +169,66 @@ class Reconciler:
         started = time.monotonic()
         with open_root(Path(self.root.path), self.root.uuid) as root_fd:
             trashed = frozenset() if dry_run else self._settle_intents(root_fd)
-            look = self._look(root_fd, request.scope, trashed, reread=reread)
-            plan = drift.conclude(
-                look.work,
-                look.readings,
-                kin=look.kin.lost,
-                resume=look.snapshot.resume,
-                trashed=trashed,
-            )
-            report = Report() if dry_run else self._apply(root_fd, plan, request, look.now)
-            if request.scope == ROOT and not dry_run:
+            job = _Job(root_fd, request, trashed, dry_run, reread)
+            cycle = Cycle(request, request.scope)
+            for part in self._parts(job, cycle):
+                cycle.add(part)
+            if request.scope == ROOT and not dry_run and not cycle.report.dropped:
+                self._note_naming()
+        cycle.seconds = time.monotonic() - started
+        return cycle
+
+    def _parts(self, job: "_Job", cycle: "Cycle") -> Iterator["_Part"]:
+        """One part where the scope is small; else slice after slice, and then what was lost.
+
+        A model that is gone from one slice may lie in another: only when all were seen is it
+        looked for by its folder once more, and called missing.
+        """
+        scope = job.request.scope
+        is_fresh = job.reread or self._is_renaming
+        known = {} if is_fresh else self.registry.fingerprints(self.root.root_id, scope)
+        slices = scan.walk(job.root_fd, scope, self.naming, known, most=self.slice)
+        first, second = next(slices), next(slices, None)
+        if second is None:
+            yield self._part(job, scope, replace(first, scope=scope), known)
+            return
+        unseen = set(self.registry.fingerprints(self.root.root_id, scope))
+        for snapshot in chain([first, second], slices):
+            part = self._part(job, snapshot.scope, snapshot, known, final=False)
+            unseen -= snapshot.folders.keys()
+            unseen |= part.loose
+            yield part
+            self.between()
+        places = sorted(unseen)
+        for at in range(0, len(places), SCOPE):
+            yield self._part(job, folders(places[at : at + SCOPE]), None, {})
+
+    def _part(
+        self,
+        job: "_Job",
+        scope: Scope,
+        snapshot: Snapshot | None,
+        known: Mapping[str, bytes | None],
+        *,
+        final: bool = True,
+    ) -> "_Part":
+        """Look, conclude and apply for one part of a scope."""
+        look = self._look(job, scope, snapshot, known)
+        plan = drift.conclude(
+            look.work,
+            look.readings,
+            kin=look.kin.lost,
+            resume=look.snapshot.resume,
+            trashed=job.trashed,
+            final=final,
+        )
+        report = Report()
+        if not job.dry_run:
+            report = self._apply(job.root_fd, plan, job.request, look.now)
+            if job.request.scope == ROOT:
                 self._note_folders(look, plan, report)
-                if not report.dropped:
-                    self._note_naming()
-        return Cycle(request, look.scope, look.snapshot, plan, report, time.monotonic() - started)
+        loose = frozenset() if final else frozenset(one.folder for one in look.work.gone)
+        return _Part(look.scope, look.snapshot, plan, report, loose)
 
     def adopt_root(self) -> None:
         """Take the folder at the root's path for the root, at a person's word."""
@@ -195,18 +304,20 @@ class Reconciler:
         return True
 
     def _look(
-        self, root_fd: int, scope: Scope, trashed: frozenset[int], *, reread: bool
+        self,
+        job: "_Job",
+        scope: Scope,
+        snapshot: Snapshot | None,
+        known: Mapping[str, bytes | None],
     ) -> "_Look":
-        """Scan and compare; a possible move widens the scope to the folder it came from."""
-        rename = self.root.naming not in (None, self._naming)
-        root_id = self.root.root_id
+        """Compare; a possible move widens the scope to the folder it came from, and looks anew."""
         readings: dict[str, Reading] = {}
         read: dict[str, tuple[Part, ...]] = {}
         while True:
-            # Before the scan, so that what changes during it lies in the future and settles.
-            now = time.time_ns()
-            known = {} if reread or rename else self.registry.fingerprints(root_id, scope)
-            snapshot = self._with_lost_mounts(scan.scan(root_fd, scope, self.naming, known))
+            if snapshot is None:
+                snapshot = scan.scan(job.root_fd, scope, self.naming, known)
+            snapshot = self._with_lost_mounts(snapshot)
+            now = snapshot.at
             records = self._load(scope, snapshot, known)
             work = drift.compare(
                 snapshot,
@@ -214,20 +325,20 @@ class Reconciler:
                 now=now,
                 settle=self._settle_ns,
                 looks=self.looks,
-                trashed=trashed,
-                reread=reread,
-                rename=rename,
+                trashed=job.trashed,
+                reread=job.reread,
+                rename=self._is_renaming,
             )
             fresh = [one for one in work.unread if read.get(one.path) != one.parts]
             readings.update(self._read(fresh))
             read.update((one.path, one.parts) for one in fresh)
-            kin = self._find_kin(root_fd, work, readings)
-            wider = scope | folders(parent_of(record.path) for record in kin.elsewhere)
+            kin = self._find_kin(job.root_fd, work, readings)
+            wider = scope | folders(record.folder for record in kin.elsewhere)
             if wider == scope:
                 self._remember(scope, work)
                 readings = {one.path: readings[one.path] for one in work.unread}
                 return _Look(scope, now, known, snapshot, work, readings, kin)
-            scope = wider
+            scope, snapshot, known = wider, None, {}
 
     def _load(
         self, scope: Scope, snapshot: Snapshot, known: Mapping[str, bytes | None]
@@ -246,9 +357,8 @@ class Reconciler:
         snapshot = look.snapshot
         holding = look.known.keys() | {one.folder for one in snapshot.artifacts.values()}
         unclear = (
-            *(parent_of(seen.path) for seen in plan.settling),
-            *(seen.path for seen in plan.settling),
-            *map(parent_of, (*plan.again, *report.dropped, *plan.blind)),
+            *(seen.folder for seen in plan.settling),
+            *(home for path in (*plan.again, *report.dropped, *plan.blind) for home in homes(path)),
         )
         equal = (snapshot.fingerprints.keys() & holding) - set(unclear)
         if equal:
@@ -271,6 +381,10 @@ class Reconciler:
     def _naming(self) -> str:
         """Hash of the rules for names: other rules place the rows anew."""
         return hashlib.blake2b(repr(self.naming).encode(), digest_size=16).hexdigest()
+
+    @property
+    def _is_renaming(self) -> bool:
+        return self.root.naming not in (None, self._naming)
 
     def _note_naming(self) -> None:
         if self.root.naming != self._naming:
@@ -315,10 +429,13 @@ class Reconciler:
         return intent is not None and trash.holds(root_fd, entry_of(intent)) is not NOTHING
 
     def _remember(self, scope: Scope, work: Work) -> None:
-        """What settles now is compared with the next look; what no longer does is forgotten."""
-        for path in [path for path in self.looks if scope.covers(parent_of(path))]:
+        """What settles now is compared with the next look; what no longer does is forgotten.
+
+        Only absence, and times in the future, need two looks; the rest settles by time alone.
+        """
+        for path in [path for path, one in self.looks.items() if scope.covers(one.folder)]:
             del self.looks[path]
-        self.looks.update((seen.path, seen) for seen in work.settling)
+        self.looks.update((one.path, one) for one in work.settling if one.needs_two_looks)
 
     def _apply(self, root_fd: int, plan: Plan, request: Request, now: int) -> Report:
         if not plan.changes:

@@ -166,9 +166,12 @@ def reconciled(
     blind: Mapping[str, str],
     seconds: float,
     dry_run: bool,
+    counts: Mapping[str, int],
 ) -> dict[str, Any]:
-    """What differed, as JSON."""
+    """What differed, as JSON: the first thousand changes one by one, all of them counted."""
+    changes = list(changes)
     return {
+        "counts": dict(counts or Counter(str(change.verb) for change in changes)),
         "changes": [
             {
                 "verb": change.verb,
@@ -204,7 +207,7 @@ def reconciled_text(said: Row) -> RenderableType:
 
 
 def _summary(said: Row) -> str:
-    counts = Counter(str(change["verb"]) for change in said["changes"])
+    counts = said["counts"]
     if not counts:
         return f"registry and disk agree ({said['seconds']} s)"
     told = ", ".join(f"{count} {verb}" for verb, count in sorted(counts.items()))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from watcherd.plan import Candidate, State, Verdict
+from watcherd.plan import Candidate, Format, State, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Rule:
         match = ", ".join(f"{key} {glob}" for key, glob in self.match.items())
         return f"rule {match}" if match else "rule"
 
+
+REMOVABLE = frozenset({Format.H5, Format.WEIGHTS_H5, Format.HDF5, Format.KERAS, Format.CHECKPOINT})
 
 Order = tuple[int, int, str]
 Guard = Callable[[Candidate], str | None]
@@ -52,6 +54,7 @@ def decide(
         _is_from_the_future(now),
         _is_not_complete,
         _is_unclear(unclear),
+        _is_not_removable,
         _is_pinned,
         _is_aliased,
     )
@@ -149,6 +152,11 @@ def _is_not_complete(one: Candidate) -> str | None:
 
 def _is_unclear(unclear: Collection[str]) -> Guard:
     return lambda one: "it is changing, or could not be looked at" if one.path in unclear else None
+
+
+def _is_not_removable(one: Candidate) -> str | None:
+    """Formats whose way to the trash and back has not been proven yet."""
+    return None if one.format in REMOVABLE else f"this version removes no {one.format}"
 
 
 def _is_pinned(one: Candidate) -> str | None:

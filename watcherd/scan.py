@@ -8,7 +8,8 @@ lstat'ed, but for the small state files.
 import errno
 import os
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,11 +18,14 @@ from watcherd.artifact import Artifact, FileFact, Snapshot, fact_from
 from watcherd.grouping import NOT_FOLLOWED, Grouped, folders_in, group, join
 from watcherd.listing import Row, list_folder, open_folder
 from watcherd.naming import Naming, read_state_file
-from watcherd.scope import Scope, lineage, parent_of
+from watcherd.scope import Scope, folders, lineage, parent_of
 
 _STATE_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STATE_FILE_BYTES = 1 << 20
 """A state file names a prefix a line; what is larger is something else."""
+
+SLICE = 1000
+"""Artifacts in one slice of a walk: half a second of reading, a few megabytes."""
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
@@ -39,22 +43,41 @@ def scan(
     """
     look = _Look(root_fd, naming, known or {})
     for tree in sorted(scope.trees):
-        look.at_tree(tree)
+        look.at_trees([tree])
     for folder in sorted(scope.folders):
         look.at_folder(folder)
-    return Snapshot(
-        scope=scope,
-        folders=look.folders,
-        artifacts=look.artifacts,
-        unchanged=frozenset(look.unchanged),
-        fingerprints=look.fingerprints,
-        absent=look.absent,
-        blind=look.blind,
-        unfollowed=look.unfollowed,
-        ignored=frozenset(look.ignored),
-        resume=frozenset(look.resume),
-        skipped=look.skipped,
-    )
+    return look.snapshot(scope)
+
+
+def walk(
+    root_fd: int,
+    scope: Scope,
+    naming: Naming,
+    known: Mapping[str, bytes | None],
+    *,
+    most: int = SLICE,
+) -> Iterator[Snapshot]:
+    """The same in slices of about ``most`` artifacts, so that memory does not grow with the tree.
+
+    Each slice names in its scope the folders that it looked at. One slice knows nothing of another:
+    that a folder is gone only a look at it by its name can prove.
+    """
+    waiting = [*sorted(scope.trees), *sorted(scope.folders)]
+    deep = scope.trees
+    seen: set[str] = set()
+    look = _Look(root_fd, naming, known)
+    while waiting:
+        place = waiting.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        below = look.at_folder(place)
+        if place in deep or place not in scope.folders:
+            waiting.extend(below)
+        if len(look.artifacts) >= most:
+            yield look.snapshot(look.scope)
+            look = _Look(root_fd, naming, known)
+    yield look.snapshot(look.scope)
 
 
 def fact_of(root_fd: int, path: str) -> FileFact | None:
@@ -86,6 +109,7 @@ class _Look:
     root_fd: int
     naming: Naming
     known: Mapping[str, bytes | None]
+    at: int = field(default_factory=time.time_ns)
     unchanged: set[str] = field(default_factory=set)
     fingerprints: dict[str, bytes] = field(default_factory=dict)
     folders: dict[str, int] = field(default_factory=dict)
@@ -97,8 +121,29 @@ class _Look:
     resume: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)
 
-    def at_tree(self, tree: str) -> None:
-        waiting = [tree]
+    @property
+    def scope(self) -> Scope:
+        """What was looked at, and could be."""
+        return folders({*self.folders, *self.absent, *self.blind})
+
+    def snapshot(self, scope: Scope) -> Snapshot:
+        return Snapshot(
+            scope=scope,
+            at=self.at,
+            folders=self.folders,
+            artifacts=self.artifacts,
+            unchanged=frozenset(self.unchanged),
+            fingerprints=self.fingerprints,
+            absent=self.absent,
+            blind=self.blind,
+            unfollowed=self.unfollowed,
+            ignored=frozenset(self.ignored),
+            resume=frozenset(self.resume),
+            skipped=self.skipped,
+        )
+
+    def at_trees(self, waiting: list[str]) -> None:
+        """Look at folders and all below them."""
         while waiting:
             waiting.extend(self.at_folder(waiting.pop()))
 

@@ -15,6 +15,11 @@ def is_within(path: str, tree: str) -> bool:
     return not tree or path == tree or path.startswith(tree + "/")
 
 
+def homes(path: str) -> tuple[str, str]:
+    """The folders whose listing may yield the artifact of a path: its own, if it is one, too."""
+    return parent_of(path), path
+
+
 def lineage(path: str) -> Iterator[str]:
     """The path itself and every folder above it, up to the root ``""``."""
     while path:

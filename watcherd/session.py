@@ -23,7 +23,7 @@ from watcherd.inbox import Inbox
 from watcherd.notify import notify
 from watcherd.pruner import Pruner
 from watcherd.reconciler import Cycle, Reconciler
-from watcherd.scope import ROOT, Cause, Request, folders, parent_of
+from watcherd.scope import ROOT, Cause, Request, folders, homes, parent_of
 from watcherd.watch import Trouble, Watch
 from watcherd.wiring import pruner_of
 
@@ -67,6 +67,7 @@ class Session:
         """
         with self._watched() as watch, self._scheduled():
             self.reconciler.warm()
+            self.reconciler.between = self._let_small_ones_pass
             self.inbox.put(Request(ROOT, Cause.STARTUP))
             on_change()
             while not should_end() and watch.is_healthy():
@@ -138,6 +139,17 @@ class Session:
         self.inbox.done(request, cycle.seconds)
         self._look_again(cycle)
 
+    def _let_small_ones_pass(self) -> None:
+        """Between the slices of a look at the root: a new save does not wait for its end."""
+        notify(WATCHDOG=1)
+        request = self.inbox.take(0)
+        if request is None:
+            return
+        if request.scope == ROOT:
+            self.inbox.put(request)  # after this one
+        else:
+            self._guarded(lambda: self._cycle(request), request)
+
     def _heal(self) -> None:
         """Watch what could not be watched before: a limit was raised, a permission was given."""
         if self._watch is None:
@@ -151,10 +163,9 @@ class Session:
         """Each folder once more, when the first of what settles in it will have."""
         now, settle = time.monotonic(), self.settings.watch.settle
         soon = now + settle
-        dues = {parent_of(path): now + self._rest(path) for path in cycle.unfinished}
-        for seen in cycle.plan.settling:
-            due = now + max((seen.due - time.time_ns()) / 1e9, 0.0)
-            folder = parent_of(seen.path)
+        dues = {home: now + self._rest(path) for path in cycle.unfinished for home in homes(path)}
+        for folder, due_ns in cycle.dues.items():
+            due = now + max((due_ns - time.time_ns()) / 1e9, 0.0)
             # A clock set back puts a due far off; two looks `settle` apart will do then.
             dues[folder] = min(due, soon, dues.get(folder, soon))
         for folder, due in dues.items():

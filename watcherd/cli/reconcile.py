@@ -1,5 +1,6 @@
 """``watcherd reconcile``: one cycle now, and what differed."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,12 +56,14 @@ def add_to(app: typer.Typer) -> None:
                 else reconciler.cycle_until_settled(request, reread=reread)
             )
         last = cycles[-1]
+        counts = sum((cycle.counts for cycle in cycles), Counter())
         said = render.reconciled(
             last.plan.events if dry_run else [one for cycle in cycles for one in cycle.changes],
             settling=(*(one.path for one in last.plan.settling), *last.unfinished),
             blind=last.blind,
             seconds=sum(cycle.seconds for cycle in cycles),
             dry_run=dry_run,
+            counts=counts,
         )
         call.print(said if call.json else render.reconciled_text(said))
         if dry_run and said["changes"]:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from watcherd.artifact import Artifact, Form
+from watcherd.artifact import Artifact, Form, Part, Role
 from watcherd.plan import Format, Outcome, Reading
-from watcherd.readers.fingerprint import INDEX_LIMIT, SMALL, fingerprint
+from watcherd.readers.fingerprint import INDEX_LIMIT, SMALL, fingerprint, joined
 from watcherd.readers.source import Changed, Incomplete, Source, Unreadable, opened
 
 _LINE = 120
@@ -27,14 +27,13 @@ def read(root: str, artifact: Artifact) -> Reading:
     if head is None:
         return _without_head(artifact)
     reader = _reader(root, artifact)
-    claimed = Format.CHECKPOINT if artifact.form is Form.CHECKPOINT else None
     try:
         with opened(root, head) as source:
-            limit = SMALL if artifact.form is Form.HDF5 else INDEX_LIMIT
-            mark = fingerprint(source, limit)
+            mark = _fingerprint(root, artifact, source)
             reading = _judged(reader, source)
             source.check()
-            return replace(reading, format=reading.format or claimed, fingerprint=mark)
+            claimed = reading.format or _claimed(artifact)
+            return replace(reading, format=claimed, fingerprint=mark)
     except Changed:
         return Reading(Outcome.CHANGED)
     except Unreadable as error:
@@ -43,12 +42,56 @@ def read(root: str, artifact: Artifact) -> Reading:
         return Reading(Outcome.DENIED, reason=_denial(error))
 
 
+def _fingerprint(root: str, artifact: Artifact, source: Source) -> str:
+    """Of the head alone, and of what else the content lies in where that does not tell it."""
+    marks = [fingerprint(source, _hashed_whole(artifact.head))]
+    for part in _hashed_too(artifact):
+        with opened(root, part) as other:
+            marks.append(fingerprint(other, _hashed_whole(part)))
+            other.check()
+    return joined(marks)
+
+
+def _hashed_whole(part: Part | None) -> int:
+    """Bytes up to which a part is hashed whole: an index holds checksums of all the rest."""
+    return INDEX_LIMIT if part and part.role in (Role.INDEX, Role.SAVED_MODEL) else SMALL
+
+
+def _hashed_too(artifact: Artifact) -> list[Part]:
+    """A V1 checkpoint's other shards, a SavedModel's index of variables."""
+    role = {Role.SHARD_V1: Role.SHARD_V1, Role.SAVED_MODEL: Role.INDEX}
+    wanted = role.get(artifact.head.role) if artifact.head else None
+    return [part for part in artifact.parts if part.role is wanted and part != artifact.head]
+
+
+def _claimed(artifact: Artifact) -> Format | None:
+    """The format that the names alone tell; None where only the content does."""
+    if artifact.form is Form.SAVED_MODEL:
+        return Format.SAVED_MODEL
+    if artifact.form is not Form.CHECKPOINT:
+        return None
+    is_v1 = artifact.head and artifact.head.role is Role.SHARD_V1
+    return Format.CHECKPOINT_V1 if is_v1 else Format.CHECKPOINT
+
+
 def _reader(root: str, artifact: Artifact) -> Callable[[Source], Reading]:
     """The reader of an artifact's form; ImportError where the installation is broken."""
     if artifact.form is Form.HDF5:
         from watcherd.readers import hdf5
 
         return hdf5.read
+    if artifact.form is Form.KERAS:
+        from watcherd.readers import keras_zip
+
+        return keras_zip.read
+    if artifact.form is Form.SAVED_MODEL:
+        from watcherd.readers import saved_model
+
+        return partial(saved_model.read, root, artifact)
+    if _claimed(artifact) is Format.CHECKPOINT_V1:
+        from watcherd.readers import checkpoint_v1
+
+        return partial(checkpoint_v1.read, root, artifact)
     from watcherd.readers import bundle
 
     return partial(bundle.read, root, artifact)
@@ -72,6 +115,13 @@ def _judged(reader: Callable[[Source], Reading], source: Source) -> Reading:
 
 def _without_head(artifact: Artifact) -> Reading:
     name = artifact.path.rpartition("/")[2]
+    if artifact.form is Form.SAVED_MODEL:
+        return Reading(
+            Outcome.INCOMPLETE,
+            Format.SAVED_MODEL,
+            "saved_model.pb and variables/variables.index are missing: the save was broken off, or"
+            " they were deleted; nothing can be restored without them",
+        )
     return Reading(
         Outcome.INCOMPLETE,
         Format.CHECKPOINT,

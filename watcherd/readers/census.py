@@ -17,7 +17,13 @@ _ITERATIONS = tuple(f"/{name}{VALUE}" for name in ("iter", "iterations", "_itera
 _TRAINED = "/_trainable_variables/"
 """Keras 3 optimizers hold on to the weights they train; a weight is named by the shortest way to
 it, and that often leads through the optimizer."""
-_BOOKKEEPING = ("save_counter/", "step/", "global_step/", "keras_api/metrics/")
+_BOOKKEEPING = (
+    "save_counter/",
+    "step/",
+    "global_step/",
+    "keras_api/metrics/",
+    "_all_variables/",  # what Keras 3 exports has all weights twice
+)
 _SEEDS = "seed_generator"
 
 _SLOT_OF_TF1 = re.compile(r"/(Adam|AdaMax|RMSProp|Momentum|Adagrad|Adadelta|Ftrl)(?:_\d+)?$")

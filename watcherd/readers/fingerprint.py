@@ -1,6 +1,7 @@
 """The fingerprint of content: equal files have equal ones, wherever they lie."""
 
 import hashlib
+from collections.abc import Sequence
 
 from watcherd.readers.source import Source
 
@@ -24,6 +25,11 @@ def fingerprint(source: Source, whole_up_to: int = SMALL) -> str:
     last = source.size - BLOCK
     places = (last * block // (BLOCKS - 1) for block in range(BLOCKS))
     return _hash(source.size.to_bytes(8, "little"), *(source.read(at, BLOCK) for at in places))
+
+
+def joined(marks: Sequence[str]) -> str:
+    """The fingerprint of several files in their order; of one its own."""
+    return marks[0] if len(marks) == 1 else _hash(*(mark.encode() for mark in marks))
 
 
 def _hash(*pieces: bytes) -> str:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, or_, select, update
 
-from watcherd.plan import ON_DISK, Candidate, Record, State
+from watcherd.plan import Candidate, Record, State
 from watcherd.registry.clock import iso, ns_of
 from watcherd.registry.records import IS_ON_DISK, records_where
 from watcherd.registry.tables import alias, architecture, model, trash
@@ -42,7 +42,7 @@ def list_candidates(connection: Connection, root_id: int) -> list[Candidate]:
         .outerjoin(architecture)
         .where(
             model.c.root_id == root_id,
-            model.c.state.in_(sorted(ON_DISK)),
+            IS_ON_DISK,
             model.c.copy_of.is_(None),
         )
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import (
+    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    literal_column,
     or_,
     select,
     true,
@@ -29,7 +31,11 @@ T = TypeVar("T")
 CHUNK = 400
 """Values in one IN list: SQLite takes 32,766 variables in a statement, older ones 999."""
 
-IS_ON_DISK = model.c.state.in_(sorted(ON_DISK))
+IS_ON_DISK: ColumnElement[bool] = literal_column(
+    "model.state IN ('present', 'incomplete', 'unreadable')", Boolean
+)
+"""In letters: SQLite uses a partial index only where it can prove its condition, and it cannot
+look into bound parameters (sqlite.org/partialindex.html)."""
 
 _HEADS = model_file.c.role.in_([Role.H5, Role.INDEX])
 
