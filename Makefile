@@ -32,17 +32,18 @@ bench: .venv/.tested
 	$(BIN)/python -m benchmarks
 
 .venv/.made:
-	$(PYTHON) -c 'import sys; sys.exit("watcherd needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	@$(PYTHON) -c 'import sys; sys.exit("watcherd needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@echo "installing into .venv; TensorFlow is large, this takes a minute or more"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --upgrade "pip>=25.1"
 	@touch $@
 
 .venv/.installed: .venv/.made pyproject.toml
-	$(BIN)/pip install --quiet --editable .
+	@$(BIN)/pip install --quiet --editable .
 	@touch $@
 
 .venv/.tested: .venv/.installed pyproject.toml
-	$(BIN)/pip install --quiet --group test --group check
+	@$(BIN)/pip install --quiet --group test --group check
 	@touch $@
 
 clean:

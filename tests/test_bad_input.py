@@ -334,9 +334,6 @@ def put(what: str, path: Path) -> None:
             path.symlink_to(path.parent.parent / f"{path.name}.aside")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a pipe or folder with the model's freed inode is taken for the model"
-)
 @pytest.mark.parametrize("now", ["pipe", "folder"])
 def test_a_model_whose_inode_something_else_was_given_is_missing(
     neighbours: Path, saved: Saved, now: str
@@ -733,7 +730,6 @@ def test_a_hostile_item_costs_its_own_result_and_no_neighbour_s(echoing: Child[A
     assert list(echoing.map(["next"])) == ["next"], "the child, or another, goes on"
 
 
-@pytest.mark.xfail(strict=True, raises=SystemExit, reason="SystemExit in a child ends the parent")
 def test_a_child_that_wants_to_end_ends_nobody_else(echoing: Child[Any, Any]) -> None:
     before, broken = echoing.map(["before", "SystemExit"])
     assert before == "before"
@@ -746,9 +742,6 @@ def test_a_child_that_wants_to_end_ends_nobody_else(echoing: Child[Any, Any]) ->
         "MemoryError",
         pytest.param(
             "StopIteration",
-            marks=pytest.mark.xfail(
-                strict=True, reason="without a message it is 'StopIteration: '"
-            ),
         ),
     ],
 )

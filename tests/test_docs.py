@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -120,7 +121,7 @@ SHARED = set.intersection(*map(options, COMMANDS.values()))
 OWN = options(typer.main.get_command(app))
 HELP = {"--help", "-h"}
 
-VERBS = set(Verb) - {Verb.REFRESHED, Verb.ADOPTED}
+VERBS = set(Verb) - {Verb.REFRESHED, Verb.ADOPTED, Verb.PINNED}
 """What happens to models; the others are the root's, or no event."""
 
 
@@ -132,14 +133,14 @@ def events() -> set[str]:
 
 
 def guards() -> set[str]:
-    """What the guards say, of a model that all of them keep, complete or not."""
+    """What the guards say, of a model that all of them keep, in every state and format."""
     complete = Candidate(
         1, "a", None, None, None, "h5", "a", None, 1, State.PRESENT, 2, 2, 1,
         resume=True, pinned=True, aliased=True,
     )  # fmt: skip
-    said = set()
-    for state in ON_DISK:
-        one = replace(complete, state=state)
+    said: set[str] = set()
+    for state, format in product(ON_DISK, Format):
+        one = replace(complete, state=state, format=format)
         (verdict,) = decide([one], [], now=1, min_age=1, unclear={"a"})
         said |= set(verdict.reasons)
     return said - {"no rule matches"}
@@ -328,6 +329,19 @@ def test_every_event_has_an_example_with_its_level_and_keys() -> None:
     lines = [json.loads(line) for _, block in blocks("json") for line in block.splitlines()]
     assert {line["event"] for line in lines} == set(documented_events())
     assert [line for line in lines if not is_documented(line)] == []
+
+
+def test_every_key_of_a_cycle_is_explained() -> None:
+    (row,) = rows(sections("logs.md")["Cycles"], "event")
+    assert listed("logs.md", "Cycles", "key", "meaning") == words(row["keys"])
+
+
+def test_every_event_that_reports_trouble_has_advice() -> None:
+    trouble = {
+        event for event, one in documented_events().items() if one.levels & {"warning", "error"}
+    }
+    advised = rows(sections("logs.md")["What to do"], "event", "what to do")
+    assert {words(row["event"])[0] for row in advised} == trouble
 
 
 PRUNING = """

@@ -78,7 +78,7 @@ def save_v1(prefix: Path, *, sharded: bool = False, meta: bool = True) -> None:
         saver.save(session, str(prefix), write_meta_graph=meta)
 
 
-class Forecast(tf.Module):
+class Forecast(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
     """A model that is none of Keras'."""
 
     def __init__(self) -> None:
@@ -286,7 +286,7 @@ def _zip_of(**members: bytes) -> bytes:
 
 NOT_KERAS = {
     "another zip": (_zip_of(a__txt=b"x"), "no Keras model"),
-    "an empty zip": (_zip_of(), "no Keras model"),
+    "an empty zip": (_zip_of(), "damaged"),
     "a git-lfs pointer": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "text": (b"not a model at all", "text"),
     "a config that is no JSON": (
@@ -585,11 +585,50 @@ def test_a_look_at_its_own_folder_alone_finds_a_saved_model_again(
     shutil.copytree(samples / "module", place / "a")
     with reconciler_of(root) as reconciler:
         reconcile(reconciler)
-        for folder in ("a", "a/variables", "a/assets"):
-            cycle = reconcile(reconciler, folders([f"{PLACE}/{folder}"]))
-            assert not cycle.changes
-            assert not cycle.unfinished
+        for folder in ("", "/a", "/a/variables", "/a/assets"):
+            cycle = reconcile(reconciler, folders([f"{PLACE}{folder}"]))
+            assert not cycle.changes, folder
+            assert not cycle.unfinished, folder
     assert on_disk(root) == {f"{PLACE}/a": "present"}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("module", "module", "moved"),
+        ("single", "single/export", "moved/export"),
+        ("lstm.keras", "lstm.keras", "moved"),
+    ],
+)
+def test_a_model_that_moves_keeps_its_row(
+    samples: Path, place: Path, name: str, old: str, new: str
+) -> None:
+    root = place.parents[2]
+    copy = shutil.copytree if (samples / name).is_dir() else shutil.copy
+    copy(samples / name, place / name)
+    new = f"{new}.keras" if name.endswith(".keras") else new
+    with reconciler_of(root) as reconciler:
+        reconcile(reconciler)
+        (place / name).rename(place / new.partition("/")[0])
+        (change,) = reconcile(reconciler).changes
+        assert (change.verb, change.path) == (Verb.MOVED, f"{PLACE}/{new}")
+        assert change.from_path == f"{PLACE}/{old}"
+        target = place / new.partition("/")[0]
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+        (change,) = reconcile(reconciler).changes
+        assert (change.verb, change.path) == (Verb.MISSING, f"{PLACE}/{new}")
+
+
+def test_a_saved_model_that_is_saved_again_in_place_is_updated(place: Path) -> None:
+    root = place.parents[2]
+    save_module(place / "a")
+    with reconciler_of(root) as reconciler:
+        reconcile(reconciler)
+        module = Forecast()
+        module.bias.assign(tf.ones((3,)))
+        tf.saved_model.save(module, str(place / "a"))
+        (change,) = reconcile(reconciler, folders([f"{PLACE}/a"])).changes
+    assert (change.verb, change.path) == (Verb.UPDATED, f"{PLACE}/a")
 
 
 # -- damage ----------------------------------------------------------------------------------------

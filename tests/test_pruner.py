@@ -84,8 +84,9 @@ def test_all_but_the_newest_two_go_to_the_trash(
         assert {name: (root / row["trash_path"] / name).read_bytes() for name in files} == {
             name: before[name] for name in files
         }
-    verbs = rows(root, "SELECT verb, cause FROM history WHERE verb = 'pruned'")
-    assert [row["cause"] for row in verbs] == ["timer"] * 3
+    told = rows(root, "SELECT cause, details FROM history WHERE verb = 'pruned'")
+    assert [row["cause"] for row in told] == ["timer"] * 3
+    assert all("max_to_keep" in json.loads(row["details"])["reasons"][0] for row in told)
 
 
 def test_what_was_pruned_is_settled_at_once_and_nothing_is_left_to_do(
@@ -285,8 +286,9 @@ def test_restored_it_is_whole_pinned_and_the_same_model(
     assert {path.name: path.read_bytes() for path in root.glob(f"{five[0]}.*")} == before
     assert tf.train.load_checkpoint(str(root / five[0])).get_variable_to_shape_map()
     assert rows(root, "SELECT * FROM trash WHERE model_id = ?", row["model_id"]) == []
-    last = rows(root, "SELECT verb FROM history WHERE model_id = ?", row["model_id"])[-1]
-    assert last["verb"] == "restored"
+    told = rows(root, "SELECT verb, actor, cause FROM history WHERE model_id = ?", row["model_id"])
+    assert [line["verb"] for line in told] == ["registered", "pruned", "restored", "pinned"]
+    assert (told[-1]["actor"], told[-1]["cause"]) == ("test", "request")
     assert prune(pruner) == [], "it is pinned"
 
 

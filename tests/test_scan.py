@@ -94,9 +94,6 @@ def test_it_covers_its_folders_and_what_is_below_its_trees(
         pytest.param(
             Scope(),
             "nothing",
-            marks=pytest.mark.xfail(
-                strict=True, raises=IndexError, reason="str() of an empty scope raises IndexError"
-            ),
         ),
     ],
 )

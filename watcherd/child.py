@@ -123,10 +123,12 @@ def _result_of(future: Future[list[R]], seconds: float) -> list[R] | Broken:
         return Broken(f"it took more than {seconds:g} s", True)
     except ProcessExpired as error:
         return Broken(f"the child process died of it (exit status {error.exitcode})", True)
+    except SystemExit:
+        return Broken("it ended the child process", True)
     except MemoryError:
         return Broken("it took more memory than a child is given", True)
     except Exception as error:  # noqa: BLE001  `work` answers for content; this is the machine's
-        return Broken(f"{type(error).__name__}: {error}", False)
+        return Broken(f"the child raised {type(error).__name__}: {error}".rstrip(": "), False)
 
 
 def _begin(memory: int, prepare: Callable[[], None] | None) -> None:

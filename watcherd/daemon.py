@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -192,7 +193,9 @@ class Daemon:
                 raise _Interrupted
 
         before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: self._hangup.set())
+        # A terminal that is closed hangs up, too: then there is nobody to read new settings for.
+        hangup = end if sys.stdout.isatty() else lambda *_: self._hangup.set()
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, hangup)
         try:
             yield
         finally:

@@ -104,7 +104,7 @@ def conclude(
             _rewrite(artifact, own[artifact.path], readings[artifact.path])
             if _keeps_its_row(artifact, own, origins, found)
             else _arrival(artifact, readings[artifact.path], origins.get(artifact.path))
-            for artifact in clear.unread
+            for artifact in sorted(clear.unread, key=lambda one: (one.modified_ns, one.path))
         ),
         *(Change(Verb.REFRESHED, one.path, record, one, None) for one, record in clear.refreshed),
         # Last, so that nothing is called missing before all that was found is in its place.

@@ -39,6 +39,7 @@ class Verb(StrEnum):
     UNREADABLE = "unreadable"
     PRUNED = "pruned"
     RESTORED = "restored"
+    PINNED = "pinned"
     ADOPTED = "adopted"
     """Of the root: a person said that this folder is it."""
     REFRESHED = "refreshed"

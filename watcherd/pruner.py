@@ -16,7 +16,7 @@ from watcherd import trash
 from watcherd.errors import NoSuchModel, Refused, TrashError
 from watcherd.plan import State, Verdict
 from watcherd.reconciler import Cycle, Reconciler, entry_of, manifest_of
-from watcherd.registry import Direction, Intent
+from watcherd.registry import By, Direction, Intent
 from watcherd.retention import Rule, decide
 from watcherd.root import moving_files, open_root
 from watcherd.scope import Cause, Request, Scope, folders, homes, parent_of
@@ -140,7 +140,7 @@ class Pruner:
             with self._root() as root_fd, moving_files(root_fd):
                 moved: list[trash.Entry] = []
                 for verdict in batch:
-                    why = self._move_out(root_fd, verdict, moved)
+                    why = self._move_out(root_fd, verdict, cause, moved)
                     trashed += [] if why else [verdict]
                     failed += [(verdict, why)] if why else []
                 # Each folder once for the batch: one wait for the disk a model is ten times slower.
@@ -148,7 +148,9 @@ class Pruner:
             cycles.append(self.reconciler.cycle(Request(_folders_of(batch), cause)))
         return Pruned(verdicts, False, tuple(trashed), tuple(failed), tuple(cycles))
 
-    def _move_out(self, root_fd: int, verdict: Verdict, moved: list[trash.Entry]) -> str | None:
+    def _move_out(
+        self, root_fd: int, verdict: Verdict, cause: Cause, moved: list[trash.Entry]
+    ) -> str | None:
         """Move one artifact to the trash; the reason where that could not be done."""
         registry, one = self.reconciler.registry, verdict.candidate
         now = time.time_ns()
@@ -159,6 +161,7 @@ class Pruner:
             verdict.reasons,
             now=now,
             expires=now + int(self.policy.trash_for * 1e9),
+            by=By(self.reconciler.actor, cause),
         )
         if intent is None:
             return "it changed, or was marked, since the decision"
@@ -194,7 +197,8 @@ class Pruner:
             )
         try:
             with self._root() as root_fd, moving_files(root_fd):
-                registry.turn(model_id, Direction.BACK)
+                by = By(self.reconciler.actor, Cause.REQUEST)
+                registry.turn(model_id, Direction.BACK, by)
                 trash.bring_back(root_fd, entry_of(intent))
         except TrashError:
             registry.turn(model_id, Direction.OUT)

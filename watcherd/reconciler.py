@@ -4,6 +4,7 @@ Events are hints; the disk is the truth. Whatever woke us only names a scope; th
 """
 
 import hashlib
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +13,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from watcherd import drift, logs, scan, trash
+from watcherd import drift, logs, naming, scan, trash
 from watcherd.artifact import Artifact, Part, Role, Snapshot
 from watcherd.child import Broken, Child
 from watcherd.errors import RootSuspended, TrashError
@@ -33,9 +34,12 @@ from watcherd.plan import (
 from watcherd.readers.batch import Job, prepare, read_batch
 from watcherd.registry import Direction, Intent, Kin, Mode, Registry, Root, Writer
 from watcherd.root import Marker, moving_files, new_marker, open_root, read_marker, write_marker
-from watcherd.scope import ROOT, Request, Scope, folders, homes, is_text
+from watcherd.scope import ROOT, Request, Scope, folders, homes, is_text, parent_of
 
 NOTHING = trash.Held.NOTHING
+
+INNER = frozenset({naming.VARIABLES, *naming.ASSET_FOLDERS})
+"""Folders whose files are parts of a SavedModel one folder above."""
 
 MANY = 1_000
 """Changes of one cycle that are told one by one."""
@@ -184,7 +188,7 @@ class Reconciler:
         A model that is gone from one slice may lie in another: only when all were seen is it
         looked for by its folder once more, and called missing.
         """
-        scope = job.request.scope
+        scope = _with_saved_models(job.request.scope)
         is_fresh = job.reread or self._is_renaming
         known = {} if is_fresh else self.registry.fingerprints(self.root.root_id, scope)
         slices = scan.walk(job.root_fd, scope, self.naming, known, most=self.slice)
@@ -238,7 +242,7 @@ class Reconciler:
                 marker = new_marker(self.registry.url)
                 write_marker(root_fd, marker)
         self.root = self.registry.adopt(
-            self.root, marker.uuid, host=marker.host, actor=self.actor, now=time.time_ns()
+            self.root, marker.uuid, host=socket.gethostname(), actor=self.actor, now=time.time_ns()
         )
         self.mounts = None
 
@@ -451,14 +455,24 @@ class Reconciler:
         A marker that was there before this registry means a registry was lost or restored:
         nothing is pruned then until a person says so.
         """
+        try:
+            with moving_files(root_fd):
+                self.root = self._met(root_fd)
+        except (RootSuspended, TrashError):
+            return  # a root that we may only read works too: without marker, and without pruning
+
+    def _met(self, root_fd: int) -> Root:
+        """One process at a time: another of this registry may have met the root meanwhile."""
+        known = self.registry.root(self.root.path)
+        if known is not None and known.uuid is not None:
+            return known
         marker = read_marker(root_fd)
-        found = marker is not None
+        is_new = marker is None
         if marker is None:
             marker = new_marker(self.registry.url)
-            if not _try_to_mark(root_fd, marker):
-                return
-        self.root = self.registry.mark_root(
-            self.root, uuid=marker.uuid, host=marker.host, prune_confirmed=not found
+            write_marker(root_fd, marker)
+        return self.registry.mark_root(
+            self.root, uuid=marker.uuid, host=marker.host, prune_confirmed=is_new
         )
 
 
@@ -497,13 +511,10 @@ def _marker_or_none(root_fd: int) -> Marker | None:
         return None
 
 
-def _try_to_mark(root_fd: int, marker: Marker) -> bool:
-    """A root that we may only read works too: without marker, and without pruning."""
-    try:
-        write_marker(root_fd, marker)
-    except RootSuspended:
-        return False
-    return True
+def _with_saved_models(scope: Scope) -> Scope:
+    """What changes in ``variables/`` or ``assets/`` is told by the folder that holds them."""
+    inner = (one for one in scope.folders | scope.trees if one.rpartition("/")[2] in INNER)
+    return scope | folders(map(parent_of, inner))
 
 
 def _still_holds(root_fd: int, change: Change) -> bool:
@@ -525,7 +536,6 @@ def _has_left(root_fd: int, record: Record) -> bool:
     """
     needed = [part for part in record.parts if part.role not in (Role.GRAPH, Role.TEMPORARY)]
     try:
-        facts = [(part, scan.fact_of(root_fd, part.path)) for part in needed]
+        return not any(scan.is_file(root_fd, part) for part in needed)
     except OSError:
         return False
-    return all(fact is None or fact.inode != part.fact.inode for part, fact in facts)

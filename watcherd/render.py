@@ -47,14 +47,19 @@ def human_size(count: int) -> str:
     raise AssertionError  # the last unit always returns
 
 
+_LONG = {"path": 24, "why": 12, "value": 12}
+"""Columns that wrap rather than vanish on a narrow terminal -> their least width."""
+
+
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in columns:
         table.add_column(
             name,
             justify="right" if name in right else "left",
-            overflow="fold" if name in ("path", "why", "value") else "ellipsis",
-            no_wrap=name not in ("path", "why", "value"),
+            overflow="fold" if name in _LONG else "ellipsis",
+            no_wrap=name not in _LONG,
+            min_width=_LONG.get(name, 1),
         )
     return table
 
@@ -142,14 +147,20 @@ def history_table(rows: Sequence[Row]) -> RenderableType:
             _cell(_where(row)),
             _cell(row["cause"]),
             _cell(row["actor"]),
-            _cell((row["details"] or {}).get("reason")),
+            _cell(_why(row["details"] or {})),
         )
     return table
 
 
+def _why(details: Row) -> str:
+    return "; ".join(
+        [*([details["reason"]] if "reason" in details else []), *details.get("reasons", [])]
+    )
+
+
 def history_line(row: Row) -> str:
     """One line of ``history --follow``."""
-    return f"{row['at']}  {row['verb']:<11} {row['model_id']:>6}  {visible(_where(row))}"
+    return f"{row['at']}  {row['verb']:<11} {row['model_id'] or '':>6}  {visible(_where(row))}"
 
 
 def _where(row: Row) -> str:

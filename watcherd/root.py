@@ -52,7 +52,8 @@ def open_root(path: Path, known_uuid: str | None) -> Iterator[int]:
     """
     root_fd = _open(path)
     try:
-        _recognise(path, read_marker(root_fd), known_uuid)
+        if known_uuid is not None:
+            _recognise(path, read_marker(root_fd), known_uuid)
         yield root_fd
     finally:
         os.close(root_fd)
@@ -73,8 +74,8 @@ def _open(path: Path) -> int:
         raise RootSuspended(f"the models root {path} {why}", hint=_WAIT) from None
 
 
-def _recognise(path: Path, marker: Marker | None, known_uuid: str | None) -> None:
-    if known_uuid is None or (marker is not None and marker.uuid == known_uuid):
+def _recognise(path: Path, marker: Marker | None, known_uuid: str) -> None:
+    if marker is not None and marker.uuid == known_uuid:
         return
     if marker is None:
         raise RootSuspended(

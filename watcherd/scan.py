@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
-from watcherd.artifact import Artifact, FileFact, Snapshot, fact_from
+from watcherd.artifact import Artifact, FileFact, Part, Snapshot, fact_from
 from watcherd.grouping import NOT_FOLLOWED, Grouped, folders_in, group, join
 from watcherd.listing import Row, list_folder, open_folder
 from watcherd.naming import Naming, read_state_file
@@ -85,14 +85,29 @@ def fact_of(root_fd: int, path: str) -> FileFact | None:
 
     Raises OSError where nothing can be said (no permission, a symlink on the way, I/O).
     """
+    found = _lstat(root_fd, path)
+    return found and fact_from(found)
+
+
+def is_file(root_fd: int, part: Part) -> bool:
+    """Whether a part's own file is at its path still: the same inode, and a regular file.
+
+    A freed inode is handed on at once, to a pipe or a folder, too. Raises OSError.
+    """
+    found = _lstat(root_fd, part.path)
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return False
+    return fact_from(found).inode == part.fact.inode
+
+
+def _lstat(root_fd: int, path: str) -> os.stat_result | None:
     try:
         with open_folder(root_fd, parent_of(path)) as folder_fd:
-            found = os.stat(path.rpartition("/")[2], dir_fd=folder_fd, follow_symlinks=False)
+            return os.stat(path.rpartition("/")[2], dir_fd=folder_fd, follow_symlinks=False)
     except OSError as error:
         if error.errno in _ABSENT:
             return None
         raise
-    return fact_from(found)
 
 
 def is_unchanged(root_fd: int, artifact: Artifact) -> bool:

@@ -91,6 +91,8 @@ class Scope:
         names = sorted(
             [f"{tree or '.'}/**" for tree in self.trees] + [f or "." for f in self.folders]
         )
+        if not names:
+            return "nothing"
         return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
     def covers(self, folder: str) -> bool:

@@ -77,7 +77,7 @@ class Session:
                     on_change()
                 if self.prune_wanted.is_set() and self.is_whole:
                     self.prune_wanted.clear()
-                    self._guarded(self._prune)
+                    self._prune_guarded()
                     on_change()
 
     def describe(self) -> dict[str, Any]:
@@ -113,6 +113,15 @@ class Session:
             self._put_back(request)
         else:
             self._note_success()
+
+    def _prune_guarded(self) -> None:
+        """A prune that fails is said, and comes again by its own schedule."""
+        try:
+            self._prune()
+        except RootSuspended:
+            raise
+        except WatcherdError as error:
+            logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
 
     def _put_back(self, request: Request | None) -> None:
         if request is not None:

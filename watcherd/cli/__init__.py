@@ -1,6 +1,5 @@
 """The command line: one file per command; errors become statuses in one place."""
 
-import os
 import sys
 
 import typer
@@ -60,7 +59,3 @@ def main() -> None:
         sys.exit(error.status)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has seen enough; nothing is left to be flushed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.DONE)

@@ -76,6 +76,7 @@ class Call:
             print_json(value)
         else:
             console().print(value, soft_wrap=isinstance(value, str))
+        sys.stdout.flush()
 
     def tell(self, sentence: str) -> None:
         """A sentence for a person, beside what is printed."""
@@ -84,7 +85,9 @@ class Call:
 
 def print_json(value: object, *, indent: int | None = 2) -> None:
     """JSON on standard output; names that are not UTF-8 are escaped."""
-    print(json.dumps(value, indent=indent, ensure_ascii=not _speaks_utf8(), default=str))
+    text = json.dumps(value, indent=indent, ensure_ascii=not _speaks_utf8(), default=str)
+    # Lone surrogates of a name that is not UTF-8 are escaped as JSON escapes them.
+    print(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _speaks_utf8() -> bool:
@@ -118,7 +121,13 @@ def command(
                 registry=given.pop("registry") or before.registry,
                 json=given.pop("json_") or before.json,
             )
-            raise typer.Exit(function(call, **given))
+            try:
+                status = function(call, **given)
+            except BrokenPipeError:
+                # The reader of a pipe (head, less) has seen enough; what is left has no reader.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                status = Exit.DONE
+            raise typer.Exit(status)
 
         _declare(run, function)
         app.command(name, epilog=_epilog((*_ALWAYS, *exits)))(run)

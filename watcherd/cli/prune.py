@@ -21,8 +21,7 @@ def add_to(app: typer.Typer) -> None:
     ) -> Exit:
         """Move to the trash what the retention rules do not keep, and say why.
 
-        The whole root is looked at first. What goes can be brought back with watcherd restore
-        until trash_for has passed.
+        The whole root is looked at first. What goes can be brought back with watcherd restore.
         """
         from watcherd import render
         from watcherd.scope import ROOT, Cause, Request

@@ -3,12 +3,13 @@
 from watcherd.registry.changes import Writer
 from watcherd.registry.clock import iso, ns_of
 from watcherd.registry.engine import Mode, path_of
-from watcherd.registry.intents import Direction, Intent
+from watcherd.registry.intents import By, Direction, Intent
 from watcherd.registry.queries import Filter, Row
 from watcherd.registry.records import Kin
 from watcherd.registry.store import Registry, Root
 
 __all__ = [
+    "By",
     "Direction",
     "Filter",
     "Intent",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -293,25 +293,44 @@ def _store_folders(connection: Connection, applied: Iterable[Applied], writer: W
 
 
 def _store_history(connection: Connection, applied: Iterable[Applied], writer: Writer) -> None:
-    rows = [
-        {
-            "at": iso(writer.now),
-            "model_id": one.model_id,
-            "path": one.change.path,
-            "verb": one.change.verb,
-            "cause": writer.cause,
-            "actor": writer.actor,
-            "from_path": one.change.from_path,
-            "details": _details(one.change),
-        }
-        for one in applied
-        if one.change.verb is not Verb.REFRESHED
-    ]
+    events = [one for one in applied if one.change.verb is not Verb.REFRESHED]
+    meant = _meant(connection, events)
+    rows = [row for one in events for row in _lines(one, writer, meant.get(one.model_id, {}))]
     if rows:
         connection.execute(insert(history), rows)
 
 
-def _details(change: Change) -> str | None:
+def _meant(connection: Connection, events: Iterable[Applied]) -> dict[int, Row]:
+    """Of what went to the trash or came back: who meant it, and why."""
+    ids = [one.model_id for one in events if one.change.verb in (Verb.PRUNED, Verb.RESTORED)]
+    asked = select(trash.c.model_id, trash.c.actor, trash.c.cause, trash.c.reasons)
+    return {
+        row["model_id"]: dict(row)
+        for some in chunks(ids)
+        for row in connection.execute(asked.where(trash.c.model_id.in_(some))).mappings()
+    }
+
+
+def _lines(one: Applied, writer: Writer, meant: Row) -> Iterator[Row]:
+    """The history's lines of one change: a restored model is pinned, and that is told, too."""
+    details = _details(one.change)
+    if one.change.verb is Verb.PRUNED and meant:
+        details["reasons"] = json.loads(meant["reasons"])
+    verbs = [one.change.verb, *([Verb.PINNED] if one.change.verb is Verb.RESTORED else [])]
+    for verb in verbs:
+        yield {
+            "at": iso(writer.now),
+            "model_id": one.model_id,
+            "path": one.change.path,
+            "verb": verb,
+            "cause": meant.get("cause") or writer.cause,
+            "actor": meant.get("actor") or writer.actor,
+            "from_path": one.change.from_path,
+            "details": json.dumps(details, sort_keys=True) if details else None,
+        }
+
+
+def _details(change: Change) -> Row:
     """What replaying the history needs beyond path and verb, and why."""
     details: Row = {}
     if change.artifact is not None:
@@ -319,7 +338,7 @@ def _details(change: Change) -> str | None:
         details["fingerprint"] = change.reading and change.reading.fingerprint
     if change.reason:
         details["reason"] = change.reason
-    return json.dumps(details, sort_keys=True) if details else None
+    return details
 
 
 def _forget_trash(connection: Connection, applied: Iterable[Applied]) -> None:

@@ -17,8 +17,11 @@ def iso(ns: int) -> str:
 def ns_of(text: str) -> int:
     """Nanoseconds since the epoch of such a text."""
     moment = datetime.fromisoformat(text)
-    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+    since = moment - _EPOCH
+    seconds = since.days * 86_400 + since.seconds
+    return seconds * 1_000_000_000 + since.microseconds * 1000
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = -62_135_596_800
 _LAST = 253_402_300_799

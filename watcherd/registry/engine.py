@@ -17,7 +17,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+)
 from sqlalchemy.pool import QueuePool
 
 from watcherd.errors import Fault, RegistryBusy, RegistryError, SettingsError
@@ -61,7 +66,7 @@ def open_engine(url: str, mode: Mode) -> Engine:
     path = path_of(url)
     if path is not None:
         _check_file(path, mode)
-    engine = _sqlite(path, mode) if path is not None else create_engine(url)
+    engine = _sqlite(path, mode) if path is not None else _other(url)
     try:
         with translated(url):
             _bring_up(engine, url, path, mode)
@@ -96,7 +101,9 @@ def translated(url: str) -> Iterator[None]:
     except IntegrityError:
         raise  # not the database's failure but another writer's haste; apply knows what to do
     except DBAPIError as error:
-        raise _translate(url, error) from error
+        raise _translate(url, str(error.orig)) from error
+    except sqlite3.Error as error:
+        raise _translate(url, str(error)) from error
 
 
 def _check_file(path: Path, mode: Mode) -> None:
@@ -108,26 +115,47 @@ def _check_file(path: Path, mode: Mode) -> None:
                 f"the registry's folder {path.parent} cannot be made: {error.strerror}",
                 hint="give a registry.url where this user may write",
             ) from None
-    elif not path.exists():
-        raise RegistryError(
-            f"there is no registry at {path}",
-            hint="watcherd reconcile makes one, and so does watcherd run",
-        )
-    if path.exists() and path.stat().st_size:
-        _check_magic(path)
+        _make(path)
+    _check_magic(path, mode)
 
 
-def _check_magic(path: Path) -> None:
+def _make(path: Path) -> None:
+    """Make the file as the user's umask says: SQLite itself would leave the group without."""
+    with suppress(OSError):  # SQLite tells what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664))
+
+
+def _check_magic(path: Path, mode: Mode) -> None:
     try:
         with path.open("rb") as file:
             magic = file.read(len(SQLITE_MAGIC))
+    except FileNotFoundError:
+        if mode is Mode.CREATE:
+            return
+        raise RegistryError(
+            f"there is no registry at {path}",
+            hint="watcherd reconcile makes one, and so does watcherd run",
+        ) from None
     except OSError as error:
         raise RegistryError(
             f"the registry {path} cannot be read: {error.strerror}",
             hint="check its owner and permissions",
         ) from None
-    if magic != SQLITE_MAGIC:
+    if magic and magic != SQLITE_MAGIC:
         raise _corrupt(str(path), "it is not an SQLite database")
+
+
+def _other(url: str) -> Engine:
+    try:
+        return create_engine(url)
+    except NoSuchModuleError:
+        expected = "a database that SQLAlchemy speaks, such as sqlite:////var/lib/registry.db"
+        raise SettingsError([Fault("registry.url", url, expected)], "registry") from None
+    except ModuleNotFoundError as error:
+        raise RegistryError(
+            f"the registry {url} needs the Python package {error.name}",
+            hint="install it beside watcherd, or use an SQLite registry",
+        ) from None
 
 
 def _sqlite(path: Path, mode: Mode) -> Engine:
@@ -156,8 +184,8 @@ def _sqlite(path: Path, mode: Mode) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.create_function("casefold", 1, _casefold, deterministic=True)
         if writes:
-            connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
@@ -177,8 +205,13 @@ def _bring_up(engine: Engine, url: str, path: Path | None, mode: Mode) -> None:
     with engine.connect() as connection:
         revision = schema.revision_of(connection)
     schema.refuse_unknown(revision, url)
-    if revision == schema.HEAD:
-        return
+    if revision != schema.HEAD:
+        _migrate(engine, url, path, mode, revision)
+    if mode is not Mode.READ and path is not None:
+        _use_wal(engine)
+
+
+def _migrate(engine: Engine, url: str, path: Path | None, mode: Mode, revision: str | None) -> None:
     if mode is not Mode.CREATE:
         raise RegistryError(
             f"the registry {url} has schema {revision or 'none'}, not {schema.HEAD}",
@@ -190,8 +223,24 @@ def _bring_up(engine: Engine, url: str, path: Path | None, mode: Mode) -> None:
         schema.upgrade(connection)
 
 
-def _translate(url: str, error: DBAPIError) -> RegistryError:
-    text = str(error.orig)
+def _use_wal(engine: Engine) -> None:
+    """Only once it is known to be ours: readers who may not write could not open it any more."""
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # The first read takes the lock by which another process, closing, sees that we are here.
+        cursor.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    finally:
+        raw.close()
+
+
+def _casefold(text: str | None) -> str | None:
+    """SQLite's own lower() knows ASCII only."""
+    return None if text is None else text.casefold()
+
+
+def _translate(url: str, text: str) -> RegistryError:
     if "locked" in text or "busy" in text:
         return RegistryBusy(
             f"the registry {url} is locked by another process",
@@ -204,8 +253,13 @@ def _translate(url: str, error: DBAPIError) -> RegistryError:
         )
     if "disk" in text and "full" in text:
         return RegistryError(f"no space left for the registry {url}", hint="free some disk space")
-    if isinstance(error, DatabaseError) and ("malformed" in text or "not a database" in text):
+    if "malformed" in text or "not a database" in text:
         return _corrupt(url, text)
+    if "unable to open" in text:
+        return RegistryError(
+            f"the registry {url} cannot be opened or made",
+            hint="let this user write in its folder, or give a registry.url elsewhere",
+        )
     return RegistryError(f"the registry {url} failed: {text}", hint="see docs/registry.md")
 
 

@@ -15,6 +15,7 @@ from watcherd.plan import Candidate, Record, State
 from watcherd.registry.clock import iso, ns_of
 from watcherd.registry.records import IS_ON_DISK, records_where
 from watcherd.registry.tables import alias, architecture, model, trash
+from watcherd.scope import Cause
 
 
 class Direction(StrEnum):
@@ -22,6 +23,14 @@ class Direction(StrEnum):
 
     OUT = "out"
     BACK = "back"
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who meant something: the history names them, whichever process sees it done."""
+
+    actor: str
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,7 @@ def intend(
     *,
     now: int,
     expires: int,
+    by: By,
 ) -> Intent | None:
     """Write the intent to move a model out; None if it is not what was decided upon any more.
 
@@ -100,6 +110,8 @@ def intend(
             trashed_at=iso(now),
             expires_at=iso(expires),
             reasons=json.dumps(list(reasons)),
+            actor=by.actor,
+            cause=by.cause,
         )
     )
     return Intent(found[0], trash_path, Direction.OUT, tuple(reasons))
@@ -142,10 +154,11 @@ def cancel(connection: Connection, model_id: int) -> None:
     connection.execute(delete(trash).where(trash.c.model_id == model_id))
 
 
-def turn(connection: Connection, model_id: int, direction: Direction) -> None:
+def turn(connection: Connection, model_id: int, direction: Direction, by: By | None) -> None:
     """Mean a trashed model's files to be elsewhere from now on."""
+    meant = {"actor": by.actor, "cause": by.cause} if by else {}
     connection.execute(
-        update(trash).where(trash.c.model_id == model_id).values(direction=direction)
+        update(trash).where(trash.c.model_id == model_id).values(direction=direction, **meant)
     )
 
 

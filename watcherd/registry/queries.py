@@ -51,7 +51,7 @@ def list_models(
 
     ``sort`` is a column, descending with a leading ``-``. Raises UsageError for no such column.
     """
-    statement = _models().where(*_conditions(chosen)).order_by(_order(sort), model.c.model_id)
+    statement = _models().where(*_conditions(chosen)).order_by(*_order(sort), model.c.model_id)
     return _rows(connection, statement.limit(limit) if limit is not None else statement)
 
 
@@ -172,19 +172,23 @@ def _conditions(chosen: Filter) -> list[ColumnElement[bool]]:
         (model.c.optimizer_type, chosen.optimizer),
     ):
         if pattern is not None:
-            conditions.append(func.lower(column).op("GLOB")(pattern.lower()))
+            conditions.append(func.casefold(column).op("GLOB")(pattern.casefold()))
     return conditions
 
 
-def _order(sort: str) -> ColumnElement[Any]:
+def _order(sort: str) -> tuple[ColumnElement[Any], ...]:
+    """By path means as people count: ckpt-7 before ckpt-10."""
     name = sort.removeprefix("-")
+    if name == "path":
+        columns = (model.c.folder, model.c.family, model.c.step, model.c.path)
+        return tuple(one.desc() if sort.startswith("-") else one.asc() for one in columns)
     column = optimizer.c.learning_rate if name == "learning_rate" else model.c.get(name)
     if column is None:
         raise UsageError(
             f"cannot sort by {name!r}: the registry has no such column",
-            hint="one of: " + ", ".join(model.c.keys()),
+            hint="one of: " + ", ".join([*model.c.keys(), "learning_rate"]),
         )
-    return column.desc() if sort.startswith("-") else column.asc()
+    return (column.desc() if sort.startswith("-") else column.asc(),)
 
 
 def _of(connection: Connection, table: Any, model_id: int) -> list[Row]:

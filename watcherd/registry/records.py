@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from watcherd.artifact import Artifact, FileFact, Part, Role
+from watcherd.artifact import HEADS, Artifact, FileFact, Part, Role
 from watcherd.plan import ON_DISK, Record, State
 from watcherd.registry.tables import folder, model, model_file
 from watcherd.scope import ROOT, Scope
@@ -37,7 +37,7 @@ IS_ON_DISK: ColumnElement[bool] = literal_column(
 """In letters: SQLite uses a partial index only where it can prove its condition, and it cannot
 look into bound parameters (sqlite.org/partialindex.html)."""
 
-_HEADS = model_file.c.role.in_([Role.H5, Role.INDEX])
+_HEADS = model_file.c.role.in_(sorted(HEADS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -15,7 +15,7 @@ from watcherd.plan import Applied, Candidate, Change, Plan, Record, Report, Verb
 from watcherd.registry import changes, intents, queries, records
 from watcherd.registry.clock import iso
 from watcherd.registry.engine import READS, Mode, close_engine, open_engine, translated
-from watcherd.registry.intents import Direction, Intent
+from watcherd.registry.intents import By, Direction, Intent
 from watcherd.registry.records import Kin
 from watcherd.registry.tables import folder, history, mount
 from watcherd.registry.tables import root as root_table
@@ -108,7 +108,8 @@ class Registry:
         known = self.root(path)
         if known is not None:
             return known
-        with self.writing() as connection:
+        # Two newcomers may meet it at once; the second finds the row of the first.
+        with suppress(IntegrityError), self.writing() as connection:
             connection.execute(insert(root_table).values(path=path))
         made = self.root(path)
         assert made is not None  # inserted above
@@ -232,21 +233,30 @@ class Registry:
             return intents.find_intent(connection, model_id)
 
     def intend(
-        self, one: Candidate, trash_path: str, reasons: Sequence[str], *, now: int, expires: int
+        self,
+        one: Candidate,
+        trash_path: str,
+        reasons: Sequence[str],
+        *,
+        now: int,
+        expires: int,
+        by: By,
     ) -> Intent | None:
         """Write the intent to move a model out, if it is still what was decided upon."""
         with self.writing() as connection:
-            return intents.intend(connection, one, trash_path, reasons, now=now, expires=expires)
+            return intents.intend(
+                connection, one, trash_path, reasons, now=now, expires=expires, by=by
+            )
 
     def cancel(self, model_id: int) -> None:
         """Forget an intent: nothing of the model is in the trash."""
         with self.writing() as connection:
             intents.cancel(connection, model_id)
 
-    def turn(self, model_id: int, direction: Direction) -> None:
+    def turn(self, model_id: int, direction: Direction, by: By | None = None) -> None:
         """Mean a trashed model's files to be elsewhere from now on."""
         with self.writing() as connection:
-            intents.turn(connection, model_id, direction)
+            intents.turn(connection, model_id, direction, by)
 
     # -- questions --------------------------------------------------------------------------------
 

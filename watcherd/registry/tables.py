@@ -200,6 +200,8 @@ trash = Table(
     Column("trashed_at", Text, nullable=False),
     Column("expires_at", Text),
     Column("reasons", Text, nullable=False),
+    Column("actor", Text),  # who meant it, and why it was looked at: for the history
+    Column("cause", Text),
     Column("direction", Text, nullable=False, server_default="out"),
     CheckConstraint("direction IN ('out', 'back')", name="trash_direction"),
 )

@@ -17,9 +17,12 @@ _WORDS = {
     errno.EROFS: ("lies on a read-only file system", "Mount it writable, then try again."),
     errno.ENOSPC: (
         "cannot be written, the disk is full",
-        "`watcherd trash purge --all` makes room.",
+        "Free some space on its disk.",
     ),
-    errno.EDQUOT: ("cannot be written, the quota is used up", "`watcherd trash purge` makes room."),
+    errno.EDQUOT: (
+        "cannot be written, the quota is used up",
+        "Free some space, or raise the quota.",
+    ),
     errno.EEXIST: ("is in the way", "Move it aside, then try again."),
     errno.ENOENT: ("is gone", "Someone removed it meanwhile; `watcherd reconcile` records that."),
     errno.ENOTDIR: ("is a symlink or a file where a folder was", "Links are never followed."),

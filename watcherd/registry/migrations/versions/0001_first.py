@@ -237,6 +237,8 @@ def upgrade() -> None:
         sa.Column("trashed_at", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.Text(), nullable=True),
         sa.Column("reasons", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=True),
+        sa.Column("cause", sa.Text(), nullable=True),
         sa.Column("direction", sa.Text(), server_default="out", nullable=False),
         sa.CheckConstraint("direction IN ('out', 'back')", name="trash_direction"),
         sa.ForeignKeyConstraint(
@@ -250,6 +252,12 @@ def upgrade() -> None:
             f"CREATE TRIGGER history_no_{verb.lower()} BEFORE {verb} ON history "
             "BEGIN SELECT RAISE(ABORT, 'history is append-only'); END"
         )
+    # REPLACE deletes without firing the trigger above (sqlite.org/lang_conflict.html).
+    op.execute(
+        "CREATE TRIGGER history_no_replace BEFORE INSERT ON history "
+        "WHEN EXISTS (SELECT 1 FROM history WHERE history_id = NEW.history_id) "
+        "BEGIN SELECT RAISE(ABORT, 'history is append-only'); END"
+    )
     for statement in _VIEWS.read_text(encoding="utf-8").split("\n;\n"):
         if statement.strip():
             op.execute(statement)
