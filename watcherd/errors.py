@@ -102,3 +102,12 @@ class SettingsError(WatcherdError):
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         lines = [f"{source}: {count} in the settings", *(f"  {fault}" for fault in self.faults)]
         super().__init__("\n".join(lines), hint="watcherd config check tells when they are right")
+
+
+def visible(text: object) -> str:
+    """Text with control characters escaped, and what is not UTF-8, so that no name can move the
+    cursor."""
+    said = str(text).encode("utf-8", "backslashreplace").decode()
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in said
+    )

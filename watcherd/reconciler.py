@@ -64,7 +64,9 @@ class Cycle:
     artifacts: int = 0
     """Of the folders that were not what they were."""
     counts: Counter[str] = field(default_factory=Counter)
-    """Verb -> events."""
+    """Verb -> events that were applied."""
+    planned: Counter[str] = field(default_factory=Counter)
+    """Verb -> events that were planned: all there is of a dry run."""
     plan: Plan = field(default_factory=Plan)
     report: Report = field(default_factory=Report)
     dues: dict[str, int] = field(default_factory=dict)
@@ -92,6 +94,7 @@ class Cycle:
         self.folders += len(part.snapshot.folders)
         self.artifacts += len(part.snapshot.artifacts)
         self.counts.update(str(one.change.verb) for one in report.events)
+        self.planned.update(str(change.verb) for change in plan.events)
         self.plan = Plan(
             (*self.plan.changes, *plan.changes)[:most],
             (*self.plan.settling, *plan.settling)[:most],
@@ -267,7 +270,7 @@ class Reconciler:
         if not dues or time.monotonic() >= give_up:
             return 0.0
         # A clock set back makes a due lie far off: look again after `settle` at the latest.
-        return min(max(min(dues), 0.01), max(self.settle, 0.01))
+        return max(min(*dues, self.settle, give_up - time.monotonic()), 0.01)
 
     def _settle_intents(self, root_fd: int) -> frozenset[int]:
         """Finish what a crash left half done; returns the models that the trash holds whole.

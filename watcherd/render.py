@@ -3,15 +3,17 @@
 Pure. Control characters in names are made visible, so that no name can move the cursor.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from watcherd.errors import visible
 from watcherd.plan import Change, State, Verdict
 
 Row = Mapping[str, Any]
@@ -27,14 +29,6 @@ _STATE_STYLES = {
 
 
 # -- small things ----------------------------------------------------------------------------------
-
-
-def visible(text: object) -> str:
-    """Text with control characters escaped; what is not UTF-8 too."""
-    said = str(text).encode("utf-8", "backslashreplace").decode()
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in said
-    )
 
 
 def human_size(count: int) -> str:
@@ -64,6 +58,31 @@ def _table(*columns: str, right: Sequence[str] = ()) -> Table:
     return table
 
 
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One column of a table, left out where the terminal is narrower than ``from_width``."""
+
+    name: str
+    cell: Callable[[Row], Text]
+    right: bool = False
+    from_width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """A table whose columns fit the terminal: some are left out rather than all cut short."""
+
+    columns: Sequence[_Column]
+    rows: Sequence[Row]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        shown = [one for one in self.columns if one.from_width <= options.max_width]
+        table = _table(*(c.name for c in shown), right=[c.name for c in shown if c.right])
+        for row in self.rows:
+            table.add_row(*(column.cell(row) for column in shown))
+        yield table
+
+
 def _state(row: Row) -> Text:
     return Text(row["state"], style=_STATE_STYLES.get(State(row["state"]), ""))
 
@@ -79,25 +98,19 @@ def model_table(rows: Sequence[Row]) -> RenderableType:
     """The models that ``list`` found."""
     if not rows:
         return Text("no models", style="dim")
-    right = ("id", "step", "parameters", "size")
-    table = _table(
-        "id", "path", "format", "state", "step", "parameters", "optimizer", "size", "modified",
-        right=right,
-    )  # fmt: skip
-    for row in rows:
-        table.add_row(
-            _cell(row["model_id"]),
-            _cell(row["path"]),
-            _cell(row["format"]),
-            _state(row),
-            _cell(row["step"]),
-            _cell(f"{row['parameters']:,}" if row["parameters"] is not None else None),
-            _cell(_optimizer(row)),
-            _cell(human_size(row["size_bytes"])),
-            _cell(_minute(row["modified_at"])),
-        )
+    columns = (
+        _Column("id", lambda row: _cell(row["model_id"]), right=True),
+        _Column("path", lambda row: _cell(row["path"])),
+        _Column("format", lambda row: _cell(row["format"])),
+        _Column("state", _state),
+        _Column("step", lambda row: _cell(row["step"]), right=True, from_width=90),
+        _Column("parameters", lambda row: _cell(_count(row["parameters"])), True, 110),
+        _Column("optimizer", lambda row: _cell(_optimizer(row)), from_width=110),
+        _Column("size", lambda row: _cell(human_size(row["size_bytes"])), right=True),
+        _Column("modified", lambda row: _cell(_minute(row["modified_at"])), from_width=100),
+    )
     total = human_size(sum(row["size_bytes"] for row in rows))
-    return Group(table, Text(f"{_models(len(rows))}, {total}", style="dim"))
+    return Group(_Fitting(columns, rows), Text(f"{_models(len(rows))}, {total}", style="dim"))
 
 
 def model_card(row: Row) -> RenderableType:
@@ -122,6 +135,10 @@ def _optimizer(row: Row) -> str | None:
     return row["optimizer_type"] if rate is None else f"{row['optimizer_type']} {rate:g}"
 
 
+def _count(number: int | None) -> str | None:
+    return None if number is None else f"{number:,}"
+
+
 def _models(count: int) -> str:
     return "1 model" if count == 1 else f"{count:,} models"
 
@@ -138,18 +155,16 @@ def history_table(rows: Sequence[Row]) -> RenderableType:
     """What happened, oldest first."""
     if not rows:
         return Text("nothing happened", style="dim")
-    table = _table("at", "verb", "id", "path", "cause", "actor", "why", right=("id",))
-    for row in rows:
-        table.add_row(
-            _cell(row["at"][:19].replace("T", " ")),
-            _cell(row["verb"]),
-            _cell(row["model_id"]),
-            _cell(_where(row)),
-            _cell(row["cause"]),
-            _cell(row["actor"]),
-            _cell(_why(row["details"] or {})),
-        )
-    return table
+    columns = (
+        _Column("at", lambda row: _cell(row["at"][:19].replace("T", " "))),
+        _Column("verb", lambda row: _cell(row["verb"])),
+        _Column("id", lambda row: _cell(row["model_id"]), right=True),
+        _Column("path", lambda row: _cell(_where(row))),
+        _Column("cause", lambda row: _cell(row["cause"]), from_width=110),
+        _Column("actor", lambda row: _cell(row["actor"]), from_width=110),
+        _Column("why", lambda row: _cell(_why(row["details"] or {})), from_width=90),
+    )
+    return _Fitting(columns, rows)
 
 
 def _why(details: Row) -> str:
@@ -180,9 +195,8 @@ def reconciled(
     counts: Mapping[str, int],
 ) -> dict[str, Any]:
     """What differed, as JSON: the first thousand changes one by one, all of them counted."""
-    changes = list(changes)
     return {
-        "counts": dict(counts or Counter(str(change.verb) for change in changes)),
+        "counts": dict(counts),
         "changes": [
             {
                 "verb": change.verb,
@@ -335,7 +349,8 @@ def status_text(said: Row) -> RenderableType:
         )
         table.add_row("backlog", str(daemon["backlog"]))
     if last := daemon.get("last_cycle"):
-        table.add_row("last cycle", ", ".join(f"{key} {value}" for key, value in last.items()))
+        told = ", ".join(f"{key} {value}" for key, value in last.items())
+        table.add_row("last cycle", _cell(told))
     for path, why in said["blind"].items():
         table.add_row("blind spot", Text(f"{visible(path) or 'the root'}: {why}", style="yellow"))
     for path in said["settling"]:

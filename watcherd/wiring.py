@@ -51,13 +51,17 @@ def _make_house(root_fd: int, root: Path) -> None:
 
 @contextmanager
 def reconciling(
-    settings: Settings, actor: str, *, known_uuid: str | None = None
+    settings: Settings,
+    actor: str,
+    *,
+    mode: Mode = Mode.CREATE,
+    known_uuid: str | None = None,
 ) -> Iterator[Reconciler]:
     """A reconciler upon an open registry, closed in the end.
 
     ``known_uuid`` is the marker that the root bore when we last worked upon it.
     """
-    with open_registry(settings, Mode.CREATE, known_uuid=known_uuid) as registry:
+    with open_registry(settings, mode, known_uuid=known_uuid) as registry:
         root = know_root(registry, settings.models.root)
         with _reconciler(settings, registry, root, actor) as reconciler:
             yield reconciler

@@ -17,7 +17,7 @@ from watcherd.cli import (
     status,
 )
 from watcherd.cli.options import Call, ConfigOption, JsonOption, RegistryOption, RootOption
-from watcherd.errors import Exit, WatcherdError
+from watcherd.errors import Exit, WatcherdError, visible
 
 app = typer.Typer(
     name="watcherd",
@@ -53,9 +53,9 @@ def main() -> None:
     try:
         app()
     except WatcherdError as error:
-        print(f"watcherd: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"  → {error.hint}", file=sys.stderr)
+        lines = [f"watcherd: {error.message}", *([f"  → {error.hint}"] if error.hint else [])]
+        for line in "\n".join(lines).split("\n"):
+            print(visible(line), file=sys.stderr)
         sys.exit(error.status)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)

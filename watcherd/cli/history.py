@@ -37,18 +37,21 @@ def add_to(app: typer.Typer) -> None:
 
         settings = call.settings()
         with open_registry(settings, Mode.READ) as registry:
-            model_id = model_at(registry, settings.models.root, model) if model else None
-            start = start_of(since) if since else None
+            root = settings.models.root
+            model_id = model_at(registry, root, model) if model is not None else None
+            start = start_of(since) if since is not None else None
             last = registry.last_history_id()
             rows = registry.history(model_id=model_id, since=start, limit=limit)
             if not follow:
                 call.print(rows if call.json else render.history_table(rows))
                 return Exit.DONE
-            while True:
-                for row in rows:
-                    _print_line(call, row)
-                    last = max(last, row["history_id"])
-                time.sleep(LOOK_AGAIN)
+        while True:
+            for row in rows:
+                _print_line(call, row)
+                last = max(last, row["history_id"])
+            time.sleep(LOOK_AGAIN)
+            # Opened anew: without the right to write one may only look at a frozen state.
+            with open_registry(settings, Mode.READ) as registry:
                 rows = registry.history(model_id=model_id, after=last)
 
 

@@ -75,7 +75,8 @@ class Call:
         if self.json:
             print_json(value)
         else:
-            console().print(value, soft_wrap=isinstance(value, str))
+            is_text = isinstance(value, str)
+            console().print(value, soft_wrap=is_text, markup=not is_text)
         sys.stdout.flush()
 
     def tell(self, sentence: str) -> None:
@@ -98,8 +99,17 @@ def console() -> "Console":
     """Where people read: full width where nobody does, so that lines can be cut by tools."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "160"))
-    return Console(width=width, highlight=False)
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end with 1; see ``command``
+
+    width = None if sys.stdout.isatty() else _columns()
+    return Plain(width=width, highlight=False)
+
+
+def _columns() -> int:
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else 160
 
 
 def command(

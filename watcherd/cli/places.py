@@ -7,7 +7,10 @@ from pathlib import Path
 from watcherd import naming
 from watcherd.errors import NoSuchModel, UsageError
 from watcherd.registry import Registry
-from watcherd.scope import ROOT, Scope, folders, parent_of, tree
+from watcherd.scope import ROOT, Scope, folders, is_text, parent_of, tree
+
+DIGITS = 18
+"""Of a model_id at most: what SQLite's integers hold."""
 
 
 def below_root(root: Path, path: Path) -> str:
@@ -20,8 +23,9 @@ def below_root(root: Path, path: Path) -> str:
     ):
         path = root / path
     # The folder is resolved, the name is not: a model may be a symlink's target, never a symlink.
-    place = path.parent.resolve() / path.name
-    if place == root or not path.name:
+    is_name = path.name not in ("", ".", "..")
+    place = path.parent.resolve() / path.name if is_name else path.resolve()
+    if place == root:
         return ""
     try:
         return place.relative_to(root).as_posix()
@@ -36,8 +40,12 @@ def scope_of(root: Path, paths: Iterable[Path]) -> Scope:
     scope = Scope()
     for path in paths:
         place = below_root(root, path)
-        is_file = naming.part_of(place.rpartition("/")[2]) is not None
-        scope |= folders([parent_of(place)]) if is_file and place else tree(place)
+        scope |= tree(place)
+        is_ours = naming.is_ignored_folder(place.rpartition("/")[2])
+        if not (
+            (root / place).is_dir() or is_ours
+        ):  # a file, a checkpoint's prefix, or a folder that is gone
+            scope |= folders([parent_of(place)])
     return scope or ROOT
 
 
@@ -46,9 +54,9 @@ def model_at(registry: Registry, root: Path, name: str) -> int:
 
     Raises NoSuchModel.
     """
-    if name.isdecimal() and registry.find(int(name)) is not None:
+    if name.isdecimal() and len(name) <= DIGITS and registry.find(int(name)) is not None:
         return int(name)
-    ids = registry.ids_at(below_root(root, Path(name))) if not name.isdecimal() else []
+    ids = registry.ids_at(below_root(root, Path(name))) if name and is_text(name) else []
     if not ids:
         raise NoSuchModel(
             f"the registry knows no model {name}",

@@ -24,11 +24,12 @@ def add_to(app: typer.Typer) -> None:
         The whole root is looked at first. What goes can be brought back with watcherd restore.
         """
         from watcherd import render
+        from watcherd.registry import Mode
         from watcherd.scope import ROOT, Cause, Request
         from watcherd.wiring import person, pruner_of, reconciling
 
         settings = call.settings()
-        with reconciling(settings, person()) as reconciler:
+        with reconciling(settings, person(), mode=Mode.WRITE) as reconciler:
             reconciler.cycle(Request(ROOT, Cause.REQUEST))
             pruned = pruner_of(settings, reconciler).prune(Cause.REQUEST, dry_run=dry_run, yes=yes)
         said = render.pruned(pruned.verdicts, pruned.failed, dry_run=pruned.dry_run)

@@ -56,7 +56,7 @@ def add_to(app: typer.Typer) -> None:
                 else reconciler.cycle_until_settled(request, reread=reread)
             )
         last = cycles[-1]
-        counts = sum((cycle.counts for cycle in cycles), Counter())
+        counts = last.planned if dry_run else sum((one.counts for one in cycles), Counter())
         said = render.reconciled(
             last.plan.events if dry_run else [one for cycle in cycles for one in cycle.changes],
             settling=(*(one.path for one in last.plan.settling), *last.unfinished),
@@ -66,7 +66,7 @@ def add_to(app: typer.Typer) -> None:
             counts=counts,
         )
         call.print(said if call.json else render.reconciled_text(said))
-        if dry_run and said["changes"]:
+        if dry_run and said["counts"]:
             return Exit.DIFFERENT
         return Exit.PARTLY if said["blind"] else Exit.DONE
 

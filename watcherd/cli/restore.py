@@ -19,11 +19,12 @@ def add_to(app: typer.Typer) -> None:
         """Bring models back from the trash, to where they were. A restored model is pinned."""
         from watcherd import render
         from watcherd.cli.places import model_at
+        from watcherd.registry import Mode
         from watcherd.wiring import person, pruner_of, reconciling
 
         settings = call.settings()
         outcome = []
-        with reconciling(settings, person()) as reconciler:
+        with reconciling(settings, person(), mode=Mode.WRITE) as reconciler:
             pruner = pruner_of(settings, reconciler)
             for name in models:
                 try:
