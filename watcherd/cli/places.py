@@ -41,10 +41,9 @@ def scope_of(root: Path, paths: Iterable[Path]) -> Scope:
     for path in paths:
         place = below_root(root, path)
         scope |= tree(place)
-        is_ours = naming.is_ignored_folder(place.rpartition("/")[2])
-        if not (
-            (root / place).is_dir() or is_ours
-        ):  # a file, a checkpoint's prefix, or a folder that is gone
+        is_ignored = naming.is_ignored_folder(place.rpartition("/")[2])
+        if not is_ignored and not (root / place).is_dir():
+            # A file, a checkpoint's prefix, or a folder that is gone.
             scope |= folders([parent_of(place)])
     return scope or ROOT
 

@@ -180,7 +180,7 @@ def _order(sort: str) -> tuple[ColumnElement[Any], ...]:
     """By path means as people count: ckpt-7 before ckpt-10."""
     name = sort.removeprefix("-")
     if name == "path":
-        columns = (model.c.family, model.c.step, model.c.path)
+        columns = (model.c.folder, model.c.family, model.c.step, model.c.path)
         return tuple(one.desc() if sort.startswith("-") else one.asc() for one in columns)
     column = optimizer.c.learning_rate if name == "learning_rate" else model.c.get(name)
     if column is None:
