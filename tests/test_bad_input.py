@@ -28,6 +28,7 @@ from watcherd.errors import WatcherdError
 from watcherd.naming import Naming
 from watcherd.plan import Reading, Verb
 from watcherd.readers.batch import Job, read_batch
+from watcherd.readers.batch import prepare as prepare_reading
 from watcherd.reconciler import Reconciler
 from watcherd.registry import Filter, Mode, Registry, Row
 from watcherd.scope import ROOT, Cause, Request
@@ -595,6 +596,20 @@ def test_what_may_not_be_read_is_named_and_leaves_rows_and_neighbours_alone(
     assert states == dict.fromkeys([*GOOD, *shut, "1h/BTC/LSTM/fine.h5"], "present")
 
 
+def test_a_place_behind_a_shut_door_may_be_asked_for(
+    neighbours: Path, saved: Saved, tmp_path: Path
+) -> None:
+    words = ("--root", str(neighbours), "--registry", f"sqlite:///{tmp_path}/registry.db")
+    saved.write_h5(neighbours / "1h/SHUT/LSTM/m.h5", 3)
+    (neighbours / "1h/SHUT").chmod(0)
+    try:
+        done = as_ordinary_user("-m", "watcherd", *words, "reconcile", "1h/SHUT/LSTM/m.h5")
+    finally:
+        (neighbours / "1h/SHUT").chmod(0o755)
+    assert done.returncode == 3, done.stderr
+    assert "not looked at: 1h/SHUT" in done.stdout
+
+
 def test_one_run_over_everything_at_once_ends_well_and_says_what_it_saw(
     neighbours: Path, saved: Saved
 ) -> None:
@@ -682,7 +697,7 @@ def call_and_loop(items: list[Any]) -> list[Any]:
     return items
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def echoing() -> Iterator[Child[Any, Any]]:
     child = Child[Any, Any](echo, seconds=1, prepare=prepare)
     yield child
@@ -864,7 +879,7 @@ def test_a_model_that_kills_its_reader_is_unreadable_and_nothing_else_is(
     for path in hostile:
         saved.write_h5(neighbours / path, 3)
     with reconciler_of(neighbours) as reconciler:
-        reconciler.child = Child(read_or_die, seconds=2)
+        reconciler.child = Child(read_or_die, seconds=1, prepare=prepare_reading)
         reconciler.cycle_until_settled(Request(ROOT, Cause.REQUEST), patience=60)
         rows = books(reconciler)
         assert set(rows) == hostile

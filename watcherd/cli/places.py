@@ -42,7 +42,7 @@ def scope_of(root: Path, paths: Iterable[Path]) -> Scope:
         place = below_root(root, path)
         scope |= tree(place)
         is_ignored = naming.is_ignored_folder(place.rpartition("/")[2])
-        if not is_ignored and not (root / place).is_dir():
+        if not is_ignored and not os.path.isdir(root / place):
             # A file, a checkpoint's prefix, or a folder that is gone.
             scope |= folders([parent_of(place)])
     return scope or ROOT
