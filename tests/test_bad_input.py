@@ -796,7 +796,8 @@ def test_a_child_that_cannot_even_start_makes_no_model_unreadable(
 
 def test_a_child_killed_while_idle_is_replaced(echoing: Child[Any, Any]) -> None:
     (pid,) = echoing.map(["pid"])
-    os.kill(int(pid), signal.SIGKILL)
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
     assert list(echoing.map(["a", "b"])) == ["a", "b"]
 
 

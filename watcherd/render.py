@@ -234,7 +234,9 @@ def reconciled_text(said: Row) -> RenderableType:
 def _summary(said: Row) -> str:
     counts = said["counts"]
     if not counts:
-        return f"registry and disk agree ({said['seconds']} s)"
+        unclear = said["settling"] or said["blind"]
+        what = "nothing else differs" if unclear else "registry and disk agree"
+        return f"{what} ({said['seconds']} s)"
     told = ", ".join(f"{count} {verb}" for verb, count in sorted(counts.items()))
     return f"{told} ({'nothing was written' if said['dry_run'] else str(said['seconds']) + ' s'})"
 
