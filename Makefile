@@ -13,10 +13,10 @@ demo: .venv/.installed
 	@exec $(BIN)/python demo/demo.py
 
 test: .venv/.tested
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest
 
 test-long: .venv/.tested
-	$(BIN)/python -m pytest -m long --timeout 3600
+	WATCHERD_EXAMPLES=5000 $(BIN)/python -m pytest tests/test_cycle_properties.py --timeout 7200
 
 check: .venv/.tested
 	$(BIN)/ruff format --check .

@@ -27,7 +27,8 @@ from watcherd.scope import ROOT, Scope, folders, tree
 FOLDERS = ("1h/BTC/LSTM", "1h/ETH/LSTM", "1h/ETH/GRU/deep", "4h/BTC/LSTM", "loose")
 NAMES = ("a", "b", "ckpt-1", "ckpt-2")
 OTHERS = ("whole.db", "parts.db")
-EXAMPLES = 150
+EXAMPLES = int(os.environ.get("WATCHERD_EXAMPLES", "200"))
+"""Of each invariant; `make test-long` asks for more."""
 
 
 @dataclass(frozen=True)
