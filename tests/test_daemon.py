@@ -1,14 +1,18 @@
 """The life of a real ``watcherd run``: start, signals, a second one, a root that goes and comes."""
 
+import fcntl
 import json
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -39,6 +43,28 @@ def test_it_ends_within_five_seconds_in_the_middle_of_a_long_cycle(
     again = start_daemon(root, settings=QUICK)
     again.settle(60)
     assert len(on_disk(root)) == 3000
+
+
+def test_a_signal_in_the_middle_of_a_log_line_ends_it_too(root: Path, saved: Saved) -> None:
+    """Nobody reads its output: it waits in the middle of a line, with the log's lock held."""
+    for number in range(600):
+        saved.write_h5(root / f"1h/T{number % 20}/LSTM/m{number}.h5", number % 4)
+    command = [sys.executable, "-m", "watcherd", "--root", str(root), "run"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        wait_until(lambda: waiting_in(process.stdout) > 60_000, 30)
+        process.send_signal(signal.SIGTERM)
+        try:
+            out, _ = process.communicate(timeout=10)
+        finally:
+            process.kill()
+        assert process.returncode == 0
+    assert b'"daemon.stopped"' in out.splitlines()[-1]
+
+
+def waiting_in(pipe: IO[bytes]) -> int:
+    """Bytes that were written and not read: ioctl_pipe's FIONREAD."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
 
 
 def test_every_line_of_the_log_is_json_with_time_level_and_event(
