@@ -6,7 +6,6 @@ be rebuilt from disk.
 """
 
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from sqlalchemy.pool import QueuePool
 
 from watcherd.errors import Fault, RegistryBusy, RegistryError, SettingsError
 from watcherd.registry import schema
+from watcherd.registry.copies import copy_to
 
 BUSY_SECONDS = 5.0
 """How long a statement waits for another writer before it says so."""
@@ -218,9 +218,20 @@ def _migrate(engine: Engine, url: str, path: Path | None, mode: Mode, revision: 
             hint="watcherd reconcile brings it up to date, after making a copy",
         )
     if revision is not None and path is not None:
-        shutil.copy2(path, path.with_name(f"{path.name}.before-{schema.HEAD}.{int(time.time())}"))
+        _copy_before_migration(path)
     with engine.begin() as connection:
         schema.upgrade(connection)
+
+
+def _copy_before_migration(path: Path) -> None:
+    target = path.with_name(f"{path.name}.before-{schema.HEAD}.{int(time.time())}")
+    try:
+        copy_to(path, target)
+    except OSError as error:
+        raise RegistryError(
+            f"no copy of the registry could be made at {target}: {error.strerror}",
+            hint="let this user write there; without a copy the registry is not migrated",
+        ) from None
 
 
 def _use_wal(engine: Engine) -> None:

@@ -180,6 +180,7 @@ tag = Table(
     Column("model_id", Integer, ForeignKey("model.model_id"), nullable=False),
     Column("key", Text, nullable=False),
     Column("value", Text),
+    Column("source", Text, nullable=False, server_default="person"),  # or "note": the file's
     PrimaryKeyConstraint("model_id", "key"),
 )
 
@@ -203,7 +204,21 @@ trash = Table(
     Column("actor", Text),  # who meant it, and why it was looked at: for the history
     Column("cause", Text),
     Column("direction", Text, nullable=False, server_default="out"),
+    # "deleted": a person's rm. What rules pruned is purged first where the disk is full.
+    Column("verb", Text, nullable=False, server_default="pruned"),
     CheckConstraint("direction IN ('out', 'back')", name="trash_direction"),
+    # purge: what has expired
+    Index("trash_expires", "expires_at"),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    # What the rules said of a model when they were last applied; of those that a rule matches.
+    Column("model_id", Integer, ForeignKey("model.model_id"), primary_key=True),
+    Column("decided_at", Text, nullable=False),  # when it last changed
+    Column("keep", Integer, nullable=False),
+    Column("reasons", Text, nullable=False),
 )
 
 history = Table(

@@ -1,4 +1,4 @@
--- The views of revision 0001. Each statement ends in a line of its own with a semicolon.
+-- The views, made anew with every revision. Each statement ends in a line of its own with a semicolon.
 
 CREATE VIEW adam_opt AS
 SELECT

@@ -1,14 +1,10 @@
-"""The first schema: every table, view and trigger of docs/registry.md."""
-
-from pathlib import Path
+"""The first schema: tables, and the triggers that keep history append-only."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0001"
 down_revision = None
-
-_VIEWS = Path(__file__).parents[1] / "views.sql"
 
 
 def upgrade() -> None:
@@ -258,6 +254,3 @@ def upgrade() -> None:
         "WHEN EXISTS (SELECT 1 FROM history WHERE history_id = NEW.history_id) "
         "BEGIN SELECT RAISE(ABORT, 'history is append-only'); END"
     )
-    for statement in _VIEWS.read_text(encoding="utf-8").split("\n;\n"):
-        if statement.strip():
-            op.execute(statement)

@@ -1,0 +1,15 @@
+"""``config show``."""
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+
+from watcherd.render.cells import Row, cell, new_table
+
+
+def settings_table(rows: Sequence[Row]) -> RenderableType:
+    """Every setting in force, and where it comes from."""
+    table = new_table("key", "value", "from")
+    for row in rows:
+        table.add_row(cell(row["key"]), cell(row["value"]), cell(row["from"]))
+    return table
