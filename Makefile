@@ -18,6 +18,7 @@ test: .venv/.tested
 test-long: .venv/.tested
 	$(BIN)/python -m pytest -m long --timeout 7200
 	WATCHERD_EXAMPLES=5000 $(BIN)/python -m pytest tests/test_cycle_properties.py --timeout 7200
+	WATCHERD_EXAMPLES=10000 $(BIN)/python -m pytest tests/test_retention_properties.py --timeout 7200
 
 check: .venv/.tested
 	$(BIN)/ruff format --check .

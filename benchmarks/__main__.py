@@ -11,14 +11,28 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import footprint, latency, registering, starting, unchanged
+from benchmarks import (
+    asking,
+    footprint,
+    latency,
+    registering,
+    retention,
+    scale,
+    starting,
+    trashing,
+    unchanged,
+)
 from benchmarks.harness import Row
 
 BENCHMARKS: Mapping[str, Callable[[float], Iterator[Row]]] = {
     "unchanged": unchanged.measure,
+    "scale": scale.measure,
     "registering": registering.measure,
     "latency": latency.measure,
+    "retention": retention.measure,
+    "trashing": trashing.measure,
     "starting": starting.measure,
+    "asking": asking.measure,
     "footprint": footprint.measure,
 }
 

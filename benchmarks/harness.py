@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -70,6 +70,20 @@ def seconds_of(*command: str, runs: int = 1) -> float:
     return median(once() for _ in range(runs))
 
 
+def peak_of(*command: str) -> float:
+    """MB that a whole process and those that it starts take together at their peak."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    peak = 0.0
+    while process.poll() is None:
+        # One that ends while it is looked at has nothing more to tell.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            peak = max(peak, proportional_mb(processes_of(process.pid)))
+        time.sleep(0.005)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return peak
+
+
 def watcherd(root: Path, *words: str) -> tuple[str, ...]:
     """A command of the program upon a root."""
     return (*WATCHERD, "--root", str(root), *words)
@@ -120,6 +134,17 @@ def resident_mb(pids: Sequence[int]) -> float:
     """Resident memory in MB, shared pages counted once for each process (proc_pid_statm(5))."""
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def proportional_mb(pids: Sequence[int]) -> float:
+    """The same, shared pages counted once in all: a process is its parent's twin until it runs its
+    own program (proc_pid_smaps(5), Pss)."""
+    return sum(_pss_kb(Path(f"/proc/{pid}/smaps_rollup")) for pid in pids) / 1e3
+
+
+def _pss_kb(rollup: Path) -> int:
+    lines = rollup.read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:

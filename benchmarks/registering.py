@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.harness import TRAINING, Row, fresh_folder, median_of, run, seconds_of, watcherd
 from benchmarks.samples import Sample, fill, lstm_file
 
-MODELS = 2_000
+MODELS = 20_000
 LOADED = 20
 """By Keras, which needs no more for a steady figure."""
 

@@ -36,6 +36,17 @@ def load(folder: str) -> None:
     print(median(_seconds_to_load(path) for path in Path(folder).iterdir()))
 
 
+def checkpoint(prefix: str) -> None:
+    """One checkpoint of three files: index, shard, and the graph that ``Saver`` adds."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.get_variable("w", shape=(100,))
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, prefix)
+
+
 def _seconds_to_load(path: Path) -> float:
     started = time.perf_counter()
     keras.models.load_model(path, compile=False)
@@ -43,15 +54,22 @@ def _seconds_to_load(path: Path) -> float:
 
 
 def _lstm() -> Any:
-    """60 steps of 8 features, 32 units; compiled, and its optimizer's variables made."""
+    """60 steps of 8 features, two layers of 16 units; compiled, and its optimizer's variables made:
+    26 datasets."""
     layers = keras.layers
-    model = keras.Sequential([layers.Input((60, 8)), layers.LSTM(32), layers.Dense(1)])
+    recurrent = (layers.LSTM(16, return_sequences=True), layers.LSTM(16))
+    model = keras.Sequential([layers.Input((60, 8)), *recurrent, layers.Dense(1)])
     model.compile("adam", "mse")
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-TASKS: Mapping[str, Callable[..., None]] = {"save": save, "train": train, "load": load}
+TASKS: Mapping[str, Callable[..., None]] = {
+    "save": save,
+    "train": train,
+    "load": load,
+    "checkpoint": checkpoint,
+}
 
 if __name__ == "__main__":
     TASKS[sys.argv[1]](*sys.argv[2:])

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,11 +107,11 @@ def on_disk(root: Path) -> dict[str, str]:
 
 
 def watcherd(
-    root: Path, *words: str, check: bool = True, **more: Any
+    root: Path, *words: str, check: bool = True, within: Sequence[str] = (), **more: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of the program on a root, as a person would."""
+    """Run a command of the program on a root, as a person would; ``within`` is one that runs it."""
     done = subprocess.run(
-        [sys.executable, "-m", "watcherd", "--root", str(root), *words],
+        [*within, sys.executable, "-m", "watcherd", "--root", str(root), *words],
         capture_output=True, text=True, timeout=120, **more,
     )  # fmt: skip
     if check and done.returncode:
@@ -167,16 +167,24 @@ def start_daemon(tmp_path: Path) -> Iterator[Callable[..., RunningDaemon]]:
     running: list[RunningDaemon] = []
 
     def start(
-        root: Path, *words: str, ready: bool = True, settings: str | None = None
+        root: Path,
+        *words: str,
+        ready: bool = True,
+        settings: str | None = None,
+        within: Sequence[str] = (),
+        **environ: str,
     ) -> RunningDaemon:
+        """``within`` is a command that runs another, ``environ`` what its environment has more."""
         log = tmp_path / f"daemon{len(running)}.log"
-        command = [sys.executable, "-m", "watcherd", "--root", str(root), *words]
+        command = [*within, sys.executable, "-m", "watcherd", "--root", str(root), *words]
         if settings is not None:
             file = tmp_path / f"config{len(running)}.toml"
             file.write_text(settings)
             command += ["--config", str(file)]
         with log.open("wb") as out, log.with_suffix(".err").open("wb") as err:
-            process = subprocess.Popen([*command, "run"], stdout=out, stderr=err)
+            process = subprocess.Popen(
+                [*command, "run"], stdout=out, stderr=err, env={**os.environ, **environ}
+            )
         daemon = RunningDaemon(root, process, log)
         running.append(daemon)
         if ready:

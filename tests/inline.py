@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from watcherd.cycle import Cycle
 from watcherd.naming import Naming
 from watcherd.plan import Reading
 from watcherd.readers.batch import Job, read_batch
-from watcherd.reconciler import Cycle, Reconciler
+from watcherd.reconciler import Reconciler
 from watcherd.registry import Mode, Registry
 from watcherd.scope import ROOT, Cause, Request, Scope
 

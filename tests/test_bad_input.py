@@ -31,6 +31,7 @@ from watcherd.readers.batch import Job, read_batch
 from watcherd.readers.batch import prepare as prepare_reading
 from watcherd.reconciler import Reconciler
 from watcherd.registry import Filter, Mode, Registry, Row
+from watcherd.registry.candidates import load_candidates
 from watcherd.scope import ROOT, Cause, Request
 
 GOOD = ("1h/BTC/LSTM/good.h5", "1h/BTC/LSTM/good-1", "4h/ETH/GRU/good.h5")
@@ -462,7 +463,7 @@ def test_a_model_of_any_age_costs_no_neighbour_its_row(
         reconcile(reconciler)
         assert books(reconciler)[f"{BAD}.h5"]["state"] == "present"
         assert reconcile(reconciler).plan.changes == ()
-        reconciler.registry.candidates(reconciler.root.root_id)
+        load_candidates(reconciler.registry, reconciler.root.root_id, ())
 
 
 # -- what comes and goes while we look -------------------------------------------------------------

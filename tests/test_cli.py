@@ -65,6 +65,7 @@ settle = "1ms"
 min_age = "0s"
 max_prune_count = 2
 max_prune_fraction = 0.5
+min_free_space = "0B"
 [[retention.rule]]
 match = { format = "checkpoint" }
 max_to_keep = 1
@@ -133,9 +134,13 @@ STATUSES: dict[tuple[str, ...], set[int]] = {
     ("reconcile",): {3, 4, 10},
     ("prune",): {3, 10, 11},
     ("restore",): {3, 10, 12},
+    ("rm",): {3, 10, 11, 12},
+    ("trash", "list"): set(),
+    ("trash", "purge"): {3, 10, 12},
     ("list",): set(),
     ("show",): {12},
     ("history",): {12},
+    ("explain",): {10, 12},
     ("status",): {3, 10},
     ("config", "check"): set(),
     ("config", "show"): set(),
@@ -214,7 +219,9 @@ def test_json_is_one_document_and_options_stand_before_or_after(
 
 
 def without_times(said: Any) -> Any:
-    return {**said, "seconds": 0} if isinstance(said, dict) else said
+    """Without what another process, or time, may change between two calls."""
+    passing = dict.fromkeys(("seconds", "disk", "forecast"))
+    return {**said, **passing} if isinstance(said, dict) else said
 
 
 def test_an_option_after_the_command_wins(kept: Path, tmp_path: Path) -> None:
@@ -276,6 +283,10 @@ def test_status_1_where_there_is_no_registry(root: Path, command: list[str]) -> 
         ["status", "--wait", "-1"],
         ["status", "--wait", "soon"],
         ["restore"],
+        ["rm"],
+        ["trash", "purge"],
+        ["trash", "purge", "--all", "1"],
+        ["trash", "purge", "--older-than", "soon"],
         ["config"],
         ["config", "nosuchcommand"],
     ],
@@ -408,7 +419,8 @@ def test_status_78_for_settings_with_faults_all_at_once(
 ) -> None:
     config = tmp_path / "bad.toml"
     config.write_text('[watch]\nsettel = "1s"\n[retention]\nmin_age = 5\n')
-    words = [*command, *(["1"] if command[0] in ("show", "restore") else [])]
+    named = command[-1] in ("show", "explain", "restore", "rm", "purge")
+    words = [*command, *(["1"] if named else [])]
     done = at(kept, "--config", str(config), *words)
     assert done.status == 78
     assert done.out == ""
@@ -630,6 +642,9 @@ def test_reread_reads_everything_again(used: Path) -> None:
         pytest.param(["prune"]),
         pytest.param(["prune", "--dry-run"]),
         pytest.param(["restore", "1"]),
+        pytest.param(["rm", "1"]),
+        pytest.param(["trash"]),
+        pytest.param(["trash", "purge", "--all"]),
     ],
     ids=" ".join,
 )
@@ -884,7 +899,9 @@ def is_harmless(text: str) -> bool:
     return all(one.isprintable() or one == "\n" for one in text)
 
 
-@pytest.mark.parametrize("command", [["list"], ["show", "1"], ["history"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["list"], ["show", "1"], ["explain", "1"], ["history"]], ids=" ".join
+)
 def test_odd_names_are_visible_in_tables_and_literal_in_json(odd: Path, command: list[str]) -> None:
     done = at(odd, *command)
     assert done.status == 0

@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,12 @@ from watcherd.config import (
     load,
     naming_of,
 )
+from watcherd.retention import Best, Rule
+from watcherd.wiring import rules_of
 
 HOUSE = Path(__file__).parents[1]
 EXAMPLE = HOUSE / "config.example.toml"
 DOCUMENT = HOUSE / "docs" / "settings.md"
-
-LATER = "not in this version yet; remove it (only max_to_keep is carried out)"
 
 Loader = Callable[[str], Settings]
 
@@ -367,7 +367,6 @@ def test_every_fault_is_told_at_once(file: Path) -> None:
         "retention.rule[1].match.tickr",
         "retention.rule[1].match.format",
         "retention.rule[2].keep_daily",
-        "retention.rule[2].keep_best",
         "retention.rule[2].keep_best.mode",
     }
 
@@ -460,25 +459,45 @@ def test_a_rule_is_read_whole(loaded: Loader) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "text"),
+    ("key", "text", "carried_out"),
     [
-        ("keep_checkpoint_every_n_hours", "12"),
-        ("keep_every_n_steps", "10000"),
-        ("keep_within", '"24h"'),
-        ("keep_daily", "7"),
-        ("keep_weekly", "4"),
-        ("keep_monthly", "6"),
-        ("keep_tags", '["champion"]'),
-        ("keep_best", '{ metric = "val_loss", mode = "min", count = 1 }'),
-        ("per", '"folder"'),
+        ("max_to_keep", "5", 5),
+        ("keep_checkpoint_every_n_hours", "12", 12.0),
+        ("keep_checkpoint_every_n_hours", "0.5", 0.5),
+        ("keep_every_n_steps", "10000", 10_000),
+        ("keep_within", '"24h"', 86_400.0),
+        ("keep_daily", "7", 7),
+        ("keep_weekly", "4", 4),
+        ("keep_monthly", "6", 6),
+        ("keep_tags", '["champion", "stage=live"]', ("champion", "stage=live")),
+        ("keep_best", '{ metric = "val_loss", mode = "min" }', Best("val_loss", "min", 1)),
+        ("keep_best", '{ metric = "acc", mode = "max", count = 3 }', Best("acc", "max", 3)),
+        ("per", '"folder"', "folder"),
+        ("match", '{ interval = "1M", type = "L*" }', {"interval": "1M", "type": "L*"}),
     ],
 )
-def test_a_keep_that_is_not_carried_out_yet_is_refused_and_never_ignored(
-    loaded: Loader, key: str, text: str
+def test_every_key_of_a_rule_is_carried_out(
+    loaded: Loader, key: str, text: str, carried_out: object
 ) -> None:
-    found = faults(loaded, line_for(f"retention.rule.{key}", text))
-    value = tomllib.loads(f"v = {text}")["v"]
-    assert list(found.values()) == [Fault(f"retention.rule[0].{key}", value, LATER)]
+    (rule,) = rules_of(loaded(line_for(f"retention.rule.{key}", text)))
+    assert rule == replace(Rule(max_to_keep=5), **{key: carried_out})
+
+
+def test_the_settings_and_the_decision_know_the_same_keys_of_a_rule() -> None:
+    prefix = "retention.rule."
+    known = {key.name.removeprefix(prefix) for key in keys() if key.name.startswith(prefix)}
+    assert {name for name in known if "." not in name} | {"match"} == {
+        field.name for field in fields(Rule)
+    }
+
+
+@pytest.mark.parametrize("keeps", ["", "keep_tags = []\n", "per = 'folder'\n"])
+def test_a_rule_that_keeps_nothing_is_told_what_to_write_instead(
+    loaded: Loader, keeps: str
+) -> None:
+    (fault,) = faults(loaded, f"[[retention.rule]]\n{keeps}").values()
+    assert fault.key == "retention.rule[0]"
+    assert "such as max_to_keep = 5; to keep everything, remove the rule" in fault.expected
 
 
 # Names
@@ -569,12 +588,10 @@ def test_the_example_shows_the_defaults_but_for_dry_run_and_its_rule() -> None:
     assert differing == {"models.root", "retention.dry_run", "retention.rule"}
 
 
-def test_what_the_example_shows_commented_out_is_valid_but_for_this_version(
-    loaded: Loader,
-) -> None:
+def test_what_the_example_shows_commented_out_is_valid_too(loaded: Loader) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
-    found = faults(loaded, re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))
-    assert {fault.expected for fault in found.values()} == {LATER}
+    (rule,) = loaded(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE)).retention.rule
+    assert all(getattr(rule, key) for key in type(rule).model_fields), "every keep is shown"
 
 
 def _names(table: dict[str, Any], prefix: str = "") -> list[str]:

@@ -16,7 +16,6 @@ from tests.conftest import VARIANTS, RunningDaemon, Saved, on_disk, rows, wait_u
 from tests.truth import truth
 
 NO_TIMER = '[schedule]\nreconcile = "off"\n[watch]\nsettle = "200ms"\n'
-KILLS = 20
 
 
 @pytest.mark.timeout(300)
@@ -62,12 +61,14 @@ def churn(root: Path, saved: Saved, chance: random.Random) -> None:
                 shutil.rmtree(place)
 
 
-@pytest.mark.timeout(300)
-def test_killed_twenty_times_under_churn_it_is_right_after_each_restart(
-    root: Path, start_daemon: Callable[..., RunningDaemon], saved: Saved
+@pytest.mark.parametrize(
+    "kills", [5, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+)
+def test_killed_again_and_again_under_churn_it_is_right_after_each_restart(
+    root: Path, start_daemon: Callable[..., RunningDaemon], saved: Saved, kills: int
 ) -> None:
     chance = random.Random(20)
-    for _ in range(KILLS):
+    for _ in range(kills):
         daemon = start_daemon(root, settings=NO_TIMER)
         moments = chance.randrange(5, 120)
         for _ in range(moments):

@@ -13,13 +13,16 @@ import pytest
 
 from tests.conftest import Saved, on_disk, rows, watcherd
 from tests.inline import Inline, reconcile, reconciler_of
+from watcherd import scan
 from watcherd.child import Broken
 from watcherd.errors import RootSuspended
 from watcherd.listing import signed
 from watcherd.naming import Naming
 from watcherd.reconciler import Reconciler
 from watcherd.registry import Filter, Mode, Registry
-from watcherd.scope import tree
+from watcherd.registry.candidates import load_candidates
+from watcherd.registry.links import load_links
+from watcherd.scope import folders, tree
 from watcherd.wiring import know_root
 
 FOLDER = "1h/BTC/LSTM"
@@ -218,7 +221,7 @@ def test_trainings_of_one_script_are_of_one_architecture_however_keras_numbers_t
     other = keras.Sequential([keras.layers.Input((6, 2)), keras.layers.LSTM(3)])
     other.save(root / FOLDER / "w.epoch-4.h5")
     reconcile(reconciler)
-    found = reconciler.registry.candidates(reconciler.root.root_id)
+    found = load_candidates(reconciler.registry, reconciler.root.root_id, ())
     groups = {one.step: one.group for one in found}
     assert groups[1] == groups[2] == groups[3] != groups[4]
 
@@ -326,3 +329,103 @@ def test_a_person_may_adopt_another_folder_as_the_root(
 def test_an_inode_number_of_64_bits_fits_sqlite_and_stays_itself(number: int) -> None:
     assert -(1 << 63) <= signed(number) < 1 << 63
     assert signed(number) % (1 << 64) == number
+
+
+# -- symlinks --------------------------------------------------------------------------------------
+
+
+def test_links_are_remembered_and_forgotten_with_their_folder(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    model = saved.write_h5(root / FOLDER / "m.h5")
+    (root / "best.h5").symlink_to(f"{FOLDER}/m.h5")
+    (root / "1h/BTC/newest").symlink_to(model.parent)
+    (root / "1h/BTC/outside").symlink_to("/")
+    reconcile(reconciler)
+    assert links_of(reconciler) == {"best.h5", "1h/BTC/newest", "1h/BTC/outside"}
+    assert scan.targets_of(str(root), links_of(reconciler)) == {
+        "best.h5": f"{FOLDER}/m.h5",
+        "1h/BTC/newest": FOLDER,
+    }
+    (root / "best.h5").unlink()
+    reconcile(reconciler, folders([""]))
+    assert "best.h5" not in links_of(reconciler)
+    shutil.rmtree(root / "1h/BTC")
+    reconcile(reconciler)
+    assert not links_of(reconciler)
+
+
+def test_a_link_in_a_folder_that_is_what_it_was_stays_known(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    saved.write_h5(root / FOLDER / "m.h5")
+    (root / FOLDER / "best.h5").symlink_to("m.h5")
+    for _ in range(3):
+        reconcile(reconciler)
+    assert links_of(reconciler) == {f"{FOLDER}/best.h5"}
+
+
+def test_a_link_to_a_link_leads_where_the_last_one_leads(root: Path) -> None:
+    (root / "m.h5").write_bytes(b"")
+    (root / "a").symlink_to("b")
+    (root / "b").symlink_to("m.h5")
+    (root / "circle").symlink_to("circle")
+    (root / "nowhere").symlink_to("gone.h5")
+    links = ["a", "b", "circle", "nowhere", "m.h5"]
+    assert scan.targets_of(str(root), links) == {"a": "m.h5", "b": "m.h5"}
+
+
+def links_of(reconciler: Reconciler) -> frozenset[str]:
+    return load_links(reconciler.registry, reconciler.root.root_id)
+
+
+# -- one large folder ------------------------------------------------------------------------------
+
+
+def test_a_large_folder_is_registered_in_pieces_and_others_pass_between(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    for number in range(7):
+        saved.write_h5(root / FOLDER / f"m{number}.h5", number % 4)
+    registered: list[int] = []
+    reconciler.slice = 3
+    reconciler.between = lambda: registered.append(len(on_disk(root)))
+    cycle = reconcile(reconciler, folders([FOLDER]))
+    assert registered == [3, 6]
+    assert (cycle.folders, cycle.artifacts, cycle.counts["registered"]) == (1, 7, 7)
+    assert settled(reconciler)
+
+
+def test_who_passes_between_is_not_passed_by_another(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    """A burst of small saves must not pile cycle upon cycle."""
+    for number in range(4):
+        saved.write_h5(root / FOLDER / f"m{number}.h5", number)
+        saved.write_h5(root / f"1h/ETH/LSTM/m{number}.h5", number)
+    deep: list[str] = []
+
+    def pass_by() -> None:
+        deep.append("in")
+        reconcile(reconciler, folders(["1h/ETH/LSTM"]))
+        deep.append("out")
+
+    reconciler.slice = 1
+    reconciler.between = pass_by
+    reconcile(reconciler, folders([FOLDER]))
+    assert deep[:4] == ["in", "out"] * 2
+    assert len(on_disk(root)) == 8
+
+
+def test_models_moved_into_a_large_folder_keep_their_rows(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    for number in range(4):
+        saved.write_h5(root / FOLDER / f"m{number}.h5", number)
+    reconcile(reconciler)
+    before = {row["fingerprint"]: row["model_id"] for row in rows(root)}
+    (root / FOLDER).rename(root / "1h/BTC/GRU")
+    reconciler.slice = 1
+    cycle = reconcile(reconciler)
+    assert cycle.counts == {"moved": 4}
+    assert {row["fingerprint"]: row["model_id"] for row in rows(root)} == before

@@ -129,39 +129,6 @@ def test_a_ticker_folder_that_moves_takes_its_models_along(
     assert not daemon.events("model.missing")
 
 
-@pytest.mark.parametrize("fault", ["renamed", "empty folder in its place", "symlink in its place"])
-def test_a_root_that_goes_suspends_it_and_one_that_is_back_resumes_it(
-    root: Path, start_daemon: Start, saved: Saved, fault: str, tmp_path: Path
-) -> None:
-    """The registry is elsewhere, as it must be for a root that can be unmounted."""
-    url = f"sqlite:///{tmp_path}/registry.db"
-    daemon = start_daemon(root, "--registry", url, settings=QUICK)
-    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
-    daemon.wait_for("model.registered")
-
-    aside = tmp_path / "aside"
-    root.rename(aside)
-    if fault == "empty folder in its place":
-        root.mkdir()
-    elif fault == "symlink in its place":
-        root.symlink_to(aside)
-    assert str(root) in daemon.wait_for("root.suspended", 5)["error"]
-    with closing(sqlite3.connect(tmp_path / "registry.db")) as connection:
-        assert connection.execute("SELECT state FROM model").fetchall() == [("present",)]
-    assert not (fault.startswith("empty") and list(root.iterdir())), "nothing is written there"
-
-    if fault == "empty folder in its place":
-        root.rmdir()
-    elif fault == "symlink in its place":
-        root.unlink()
-    saved.write_h5(aside / "1h/BTC/LSTM/b.h5", 1)
-    aside.rename(root)
-    daemon.wait_for("root.resumed", 10)
-    wait_until(lambda: len(daemon.events("model.registered")) == 2)
-    assert not daemon.events("model.missing")
-    assert len(daemon.events("root.suspended")) == 1
-
-
 def test_started_without_its_root_it_waits_for_it(
     tmp_path: Path, start_daemon: Start, saved: Saved
 ) -> None:

@@ -3,12 +3,10 @@
 import json
 import re
 import shlex
-import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +22,7 @@ from watcherd.cli import app
 from watcherd.config import keys, load
 from watcherd.errors import Exit
 from watcherd.naming import Naming
-from watcherd.plan import ON_DISK, Applied, Candidate, Change, Format, State, Verb
+from watcherd.plan import MARKS, ON_DISK, Applied, Candidate, Change, Format, State, Verb
 from watcherd.registry import Direction, Mode, Registry
 from watcherd.registry.tables import metadata
 from watcherd.retention import decide
@@ -32,7 +30,6 @@ from watcherd.scope import Cause
 
 HOUSE = Path(__file__).parents[1]
 DOCS = HOUSE / "docs"
-UNIT = HOUSE / "systemd" / "watcherd.service"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 
 Row = dict[str, str]
@@ -121,8 +118,8 @@ SHARED = set.intersection(*map(options, COMMANDS.values()))
 OWN = options(typer.main.get_command(app))
 HELP = {"--help", "-h"}
 
-VERBS = set(Verb) - {Verb.REFRESHED, Verb.ADOPTED, Verb.PINNED}
-"""What happens to models; the others are the root's, or no event."""
+VERBS = set(Verb) - MARKS - {Verb.REFRESHED, Verb.ADOPTED}
+"""What happens to models; the others are said of them, the root's, or no event."""
 
 
 def events() -> set[str]:
@@ -136,12 +133,13 @@ def guards() -> set[str]:
     """What the guards say, of a model that all of them keep, in every state and format."""
     complete = Candidate(
         1, "a", None, None, None, "h5", "a", None, 1, State.PRESENT, 2, 2, 1,
-        resume=True, pinned=True, aliased=True,
+        resume=True, pinned=True, aliased=True, ensemble=True,
     )  # fmt: skip
     said: set[str] = set()
-    for state, format in product(ON_DISK, Format):
-        one = replace(complete, state=state, format=format)
-        (verdict,) = decide([one], [], now=1, min_age=1, unclear={"a"})
+    # Dated in the future, and young.
+    for state, format, now in product(ON_DISK, Format, (1, 2)):
+        one = complete._replace(state=state, format=format)
+        (verdict,) = decide([one], [], now=now, min_age=1)
         said |= set(verdict.reasons)
     return said - {"no rule matches"}
 
@@ -351,6 +349,7 @@ settle = "100ms"
 prune = "500ms"
 [retention]
 min_age = "0s"
+min_free_space = "0B"
 [[retention.rule]]
 max_to_keep = 1
 """
@@ -388,13 +387,25 @@ def printed(saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     told = {
         "watcherd reconcile": "reconcile",
         "watcherd prune": "prune",
+        "watcherd rm": "rm 1h/BTCUSDT/LSTM/cp-3 --force nothing",
+        "watcherd trash list": "trash",
         "watcherd restore": "restore 1h/BTCUSDT/LSTM/cp-1 nothing",
+        "watcherd trash purge": "trash purge --all",
         "watcherd list": "list",
         "watcherd show": "show 1h/BTCUSDT/LSTM/cp-2",
         "watcherd history": "history",
+        "watcherd explain": "explain 1h/BTCUSDT/LSTM/cp-2",
         "watcherd status": "status --wait 5",
         "watcherd config check": "config check",
         "watcherd config show": "config show",
+        "watcherd pin": "pin 1h/BTCUSDT/LSTM/lstm.h5 nothing",
+        "watcherd unpin": "unpin 1h/BTCUSDT/LSTM/lstm.h5 nothing",
+        "watcherd tag": "tag 1h/BTCUSDT/LSTM/lstm.h5 champion",
+        "watcherd untag": "untag 1h/BTCUSDT/LSTM/lstm.h5 champion",
+        "watcherd alias": "alias 1h/BTCUSDT/LSTM/lstm.h5 best",
+        "watcherd unalias": "unalias 1h/BTCUSDT/LSTM/lstm.h5 best",
+        "watcherd note": "note 1h/BTCUSDT/LSTM/lstm.h5 good",
+        "watcherd record": 'record 1h/BTCUSDT/LSTM/lstm.h5 sharpe=1.31 --context {"window":2024}',
     }
     return {
         name: json.loads(
@@ -522,30 +533,9 @@ def test_the_index_lists_every_page() -> None:
 
 
 def test_the_pages_that_the_program_names_exist() -> None:
-    files = [*(HOUSE / "watcherd").rglob("*.py"), HOUSE / "config.example.toml", UNIT]
+    units = [file for file in (HOUSE / "systemd").rglob("*") if file.is_file()]
+    files = [*(HOUSE / "watcherd").rglob("*.py"), HOUSE / "config.example.toml", *units]
     texts = (file.read_text(encoding="utf-8") for file in files)
     named = {name for text in texts for name in re.findall(r"docs/([\w-]+\.md)", text)}
     assert named
     assert named <= set(PAGES)
-
-
-# The service
-
-
-def test_the_service_runs_a_command_and_knows_the_status_of_bad_settings() -> None:
-    text = UNIT.read_text(encoding="utf-8")
-    unit = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
-    assert "watcherd " + unit["ExecStart"].partition(" ")[2] in COMMANDS
-    assert unit["RestartPreventExitStatus"] == str(Exit.SETTINGS.value)
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here to ask")
-def test_systemd_finds_nothing_wrong_with_the_service(tmp_path: Path) -> None:
-    file = tmp_path / UNIT.name
-    text = UNIT.read_text(encoding="utf-8")
-    # The program is not installed where the unit expects it; any other will do.
-    file.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE))
-    done = subprocess.run(
-        ["systemd-analyze", "verify", str(file)], capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

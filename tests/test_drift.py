@@ -6,7 +6,7 @@ import pytest
 
 from watcherd import drift
 from watcherd.artifact import Artifact, FileFact, Form, Part, Role, Snapshot
-from watcherd.plan import Outcome, Reading, Record, State, Verb
+from watcherd.plan import Note, Outcome, Reading, Record, State, Verb
 from watcherd.scope import ROOT, parent_of
 
 SECOND = 1_000_000_000
@@ -156,9 +156,9 @@ def test_a_file_that_the_settings_ignore_by_now_keeps_its_row() -> None:
 
 def test_what_is_saved_anew_where_our_trash_took_a_model_is_another_one() -> None:
     old = record(h5("a/m.h5", inode=1))
-    work = compare(snapshot(h5("a/m.h5", inode=2)), old, trashed={1})
+    work = compare(snapshot(h5("a/m.h5", inode=2)), old, trashed={1: Verb.PRUNED})
     assert ([one.path for one in work.new], list(work.gone)) == (["a/m.h5"], [old])
-    plan = drift.conclude(work, {"a/m.h5": complete("f2")}, trashed={1})
+    plan = drift.conclude(work, {"a/m.h5": complete("f2")}, trashed={1: Verb.PRUNED})
     assert verbs(plan) == [("registered", "a/m.h5"), ("pruned", "a/m.h5")]
 
 
@@ -177,7 +177,7 @@ def test_nothing_is_said_of_folders_that_were_not_listed() -> None:
 
 
 def test_what_our_own_trash_holds_needs_no_quiet_time() -> None:
-    work = compare(snapshot(at=NOW), record(h5("a/m.h5")), trashed={1})
+    work = compare(snapshot(at=NOW), record(h5("a/m.h5")), trashed={1: Verb.PRUNED})
     assert [one.path for one in work.gone] == ["a/m.h5"]
 
 
@@ -340,7 +340,62 @@ def test_missing_is_concluded_last() -> None:
 
 
 def test_what_the_trash_holds_was_pruned_and_is_not_missing() -> None:
-    plan = drift.conclude(drift.Work(gone=(record(h5("a/m.h5")),)), {}, trashed={1})
+    plan = drift.conclude(drift.Work(gone=(record(h5("a/m.h5")),)), {}, trashed={1: Verb.PRUNED})
     assert [(change.verb, change.state) for change in plan.changes] == [
         (Verb.PRUNED, State.TRASHED)
     ]
+
+
+# -- notes and companions --------------------------------------------------------------------------
+
+NOTE, SCALER = "a/m.h5.watcherd.json", "a/scaler.x"
+
+
+def noted(at: int = QUIET, *, scaler: int | None = None) -> Artifact:
+    """A model with a note of that time; with a companion of that size."""
+    parts = [*h5("a/m.h5").parts, Part(Role.NOTE, NOTE, fact(inode=2, at=at))]
+    if scaler is not None:
+        parts.append(Part(Role.COMPANION, SCALER, fact(inode=3, size=scaler)))
+    return Artifact("a/m.h5", Form.HDF5, tuple(parts))
+
+
+def test_a_note_that_changes_makes_its_model_be_read_again_once_it_is_quiet() -> None:
+    known = record(noted())
+    assert compare(snapshot(noted(at=QUIET + 1)), known).changed
+    young = compare(snapshot(noted(at=NOW)), known)
+    assert (young.changed, [one.path for one in young.settling]) == ((), ["a/m.h5"])
+    assert noted(at=NOW).modified_ns == QUIET, "it makes no model look younger"
+
+
+def test_a_note_that_is_gone_this_moment_may_be_written_anew() -> None:
+    work = compare(snapshot(h5("a/m.h5"), at=NOW), record(noted()))
+    assert (work.changed, len(work.settling)) == ((), 1)
+    assert compare(snapshot(h5("a/m.h5")), record(noted())).changed
+
+
+@pytest.mark.parametrize("size", [None, 7, 8], ids=["gone", "as it was", "changed"])
+def test_companions_are_followed_without_reading_and_without_waiting(size: int | None) -> None:
+    known = record(noted(scaler=7), companions=("scaler.x", "absent.x"))
+    beside = {} if size is None else {SCALER: fact(inode=3, size=size)}
+    work = compare(snapshot(noted(), beside=beside), known)
+    assert (work.changed, work.settling) == ((), ())
+    assert [one for one, _ in work.refreshed] == ([] if size == 7 else [noted(scaler=size)])
+
+
+@pytest.mark.parametrize(
+    ("note", "wanted"),
+    [
+        (Note(companions=("scaler.x", "absent.x")), noted(scaler=10)),
+        (Note(), noted()),
+        (None, noted()),
+        (Note(is_readable=False), noted(scaler=10)),
+    ],
+    ids=["named", "named no more", "no note", "a broken note"],
+)
+def test_which_companions_a_model_has_its_note_says(note: Note | None, wanted: Artifact) -> None:
+    known = record(noted(scaler=10), companions=("scaler.x",))
+    reading = replace(complete("f1"), note=note)
+    beside = {SCALER: fact(inode=3), "a/other.x": fact(inode=4)}
+    work = drift.Work(changed=((noted(), known),))
+    (change,) = drift.conclude(work, {"a/m.h5": reading}, beside=beside).changes
+    assert change.artifact == wanted

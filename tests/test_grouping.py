@@ -232,3 +232,70 @@ def test_a_symlink_is_no_part_of_a_saved_model() -> None:
     )
     assert found.artifacts == {}
     assert f"{FOLDER}/saved_model.pb" in found.unfollowed
+
+
+# -- notes, and what they may name -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "path", "wanted"),
+    [
+        (["m.h5", "m.h5.watcherd.json"], "m.h5", {"m.h5": Role.H5}),
+        (["m.keras", "m.keras.watcherd.json"], "m.keras", {"m.keras": Role.KERAS}),
+        (["p.index", f"p.{D1}", "p.watcherd.json"], "p", {"p.index": INDEX, f"p.{D1}": SHARD}),
+        (["p", "p.meta", "p.watcherd.json"], "p", {"p": V1, "p.meta": META}),
+    ],
+)
+def test_a_note_is_a_part_of_the_artifact_beside_it(
+    names: list[str], path: str, wanted: dict[str, Role]
+) -> None:
+    artifact = grouped(*names).artifacts[f"{FOLDER}/{path}"]
+    assert roles(artifact) == {**wanted, f"{path}.watcherd.json": Role.NOTE}
+    assert artifact.size_bytes == sum(map(len, wanted))
+    assert {part.role for part in artifact.files} == set(wanted.values())
+
+
+def test_the_note_of_a_saved_model_lies_beside_its_folder() -> None:
+    note = "../LSTM.watcherd.json"
+    artifact = grouped("saved_model.pb", beside=(note,)).artifacts[FOLDER]
+    assert roles(artifact) == {
+        "1h/BTC/LSTM.watcherd.json": Role.NOTE, "saved_model.pb": Role.SAVED_MODEL,
+    }  # fmt: skip
+    ignored = grouped(
+        "saved_model.pb", beside=(note,), naming=Naming(ignore=("LSTM.watcherd.json",))
+    )
+    assert roles(ignored.artifacts[FOLDER]) == {"saved_model.pb": Role.SAVED_MODEL}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["m.h5.watcherd.json"],
+        ["m.meta", "m.watcherd.json"],
+        ["m.h5.watcherd.json.watcherd.json", "m.h5.watcherd.json"],
+    ],
+)
+def test_a_note_by_itself_makes_no_artifact(names: list[str]) -> None:
+    assert grouped(*names) == Grouped()
+
+
+def test_what_a_note_may_name_is_told_only_where_there_is_one() -> None:
+    others = ["scaler.x", "n.h5", "checkpoint", ".hidden", "p.index", "x.watcherd.json", "skip.x"]
+    rules = Naming(ignore=("skip.x",))
+    assert grouped("m.h5", *others, naming=rules).beside == {}
+    assert grouped("x", "m.h5.watcherd.json").beside == {}
+    found = grouped("m.h5", "m.h5.watcherd.json", *others, naming=rules)
+    assert found.beside == {f"{FOLDER}/scaler.x": fact("scaler.x")}
+
+
+def test_a_pipe_or_a_symlink_is_no_note() -> None:
+    for kind in (LINK, "o"):
+        found = group(
+            FOLDER,
+            [],
+            [row("m.h5"), row("m.h5.watcherd.json", kind)],
+            Naming(),
+            lambda _: None,
+            lambda _: ((), ()),
+        )
+        assert roles(found.artifacts[f"{FOLDER}/m.h5"]) == {"m.h5": Role.H5}

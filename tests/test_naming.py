@@ -24,6 +24,8 @@ from watcherd.naming import (
     is_ignored_folder,
     is_inside_saved_model,
     is_state_file,
+    note_name,
+    note_of,
     part_of,
     part_of_v1,
     private_by,
@@ -105,6 +107,24 @@ def test_a_file_name_tells_its_part(name: str, artifact: str, form: Form, role: 
 )
 def test_what_is_no_part_of_an_artifact_is_none(name: str) -> None:
     assert part_of(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "artifact"),
+    [
+        ("lstm.h5.watcherd.json", "lstm.h5"),
+        ("cp-1.watcherd.json", "cp-1"),
+        ("a b [1].keras.watcherd.json", "a b [1].keras"),
+        ("m.watcherd.json.watcherd.json", "m.watcherd.json"),
+        (".watcherd.json", None),
+        (".m.h5.watcherd.json", None),
+        ("lstm.h5.json", None),
+        ("lstm.h5", None),
+    ],
+)
+def test_a_notes_name_tells_its_artifact(name: str, artifact: str | None) -> None:
+    assert note_of(name) == artifact
+    assert artifact is None or note_name(artifact) == name
 
 
 @pytest.mark.parametrize(

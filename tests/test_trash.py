@@ -50,12 +50,25 @@ MANIFEST = {"model_id": 7, "reasons": ["max_to_keep 2 of 5"]}
 STEPS = sorted(set(calls.__all__) - {"take", "give"})
 """Single system calls; take and give are made of them."""
 RENAME_EXCHANGE = 2
+NOT_NEEDED = {Role.GRAPH, Role.NOTE, Role.COMPANION}
 NOBODY = 65534
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 # --- a models root with one artifact to trash --------------------------------------------------
+
+SAVED_MODEL = [
+    (Role.SAVED_MODEL, "export/saved_model.pb"),
+    (Role.KERAS_METADATA, "export/keras_metadata.pb"),
+    (Role.FINGERPRINT, "export/fingerprint.pb"),
+    (Role.INDEX, "export/variables/variables.index"),
+    (Role.SHARD, "export/variables/variables.data-00000-of-00001"),
+    (Role.ASSET, "export/assets/saved_model.pb"),
+    (Role.ASSET, "export/assets.extra/saved_model.pb"),
+    (Role.NOTE, "export.watcherd.json"),
+    (Role.COMPANION, "scaler.pkl"),
+]
 
 
 class Root:
@@ -91,6 +104,28 @@ class Root:
         self.save(path)
         return Entry(path, TRASH_PATH, (self.part(Role.H5, path),))
 
+    def keras(self) -> Entry:
+        path = f"{FOLDER}/lstm.keras"
+        self.save(path)
+        return Entry(path, TRASH_PATH, (self.part(Role.KERAS, path),))
+
+    def checkpoint_v1(self, shards: int = 2) -> Entry:
+        """Without an index: its files are known by the graph beside them."""
+        names = (
+            [PREFIX] if shards == 1 else [f"{PREFIX}-{i:05}-of-{shards:05}" for i in range(shards)]
+        )
+        files = [(Role.SHARD_V1, name) for name in names] + [(Role.GRAPH, f"{PREFIX}.meta")]
+        for _, path in files:
+            self.save(path)
+        return Entry(PREFIX, TRASH_PATH, tuple(self.part(role, path) for role, path in files))
+
+    def saved_model(self) -> Entry:
+        """A folder, in which names occur twice; with a note and a companion beside it."""
+        for _, name in SAVED_MODEL:
+            self.save(f"{FOLDER}/{name}")
+        parts = tuple(self.part(role, f"{FOLDER}/{name}") for role, name in SAVED_MODEL)
+        return Entry(f"{FOLDER}/export", TRASH_PATH, parts)
+
     def again(self, entry: Entry) -> Entry:
         """The same artifact, decided upon anew."""
         return replace(entry, parts=tuple(self.part(p.role, p.path) for p in entry.parts))
@@ -115,6 +150,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def models(files: dict[str, bytes]) -> dict[str, bytes]:
     """What is not ours, without the folders."""
     return {p: c for p, c in files.items() if not p.startswith(".watcherd") and c != b"folder"}
+
+
+def models_in(files: dict[str, bytes], folder: str) -> set[str]:
+    return {p for p, c in files.items() if p.startswith(f"{folder}/") and c != b"folder"}
 
 
 def name_of(path: str) -> str:
@@ -143,9 +182,13 @@ def assert_whole_in_trash(root: Root, entry: Entry, before: dict[str, bytes]) ->
     after = root.files()
     gone = {part.path for part in entry.parts}
     assert models(after) == {p: c for p, c in models(before).items() if p not in gone}
-    for path in gone:
-        assert after[f"{TRASH_PATH}/{name_of(path)}"] == before[path]
-    assert root.in_trash() == {name_of(path) for path in gone} | {"manifest.json"}
+    for part in entry.parts:
+        assert after[entry.place_of(part)] == before[part.path]
+    in_trash = models_in(after, TRASH_PATH)
+    assert in_trash == {entry.place_of(part) for part in entry.parts} | {
+        f"{TRASH_PATH}/manifest.json"
+    }
+    assert not [folder for folder in entry.own_folders if (root.path / folder).exists()]
 
 
 def assert_whole_in_place(root: Root, entry: Entry, before: dict[str, bytes]) -> None:
@@ -155,11 +198,11 @@ def assert_whole_in_place(root: Root, entry: Entry, before: dict[str, bytes]) ->
 
 
 def assert_whole_or_none(root: Root, entry: Entry) -> None:
-    """An index stands only beside all its shards."""
-    present = {part.role for part in entry.parts if (root.path / part.path).exists()}
-    if Role.INDEX in present:
-        shards = [part for part in entry.parts if part.role is Role.SHARD]
-        assert all((root.path / shard.path).exists() for shard in shards)
+    """What makes it a model stands only beside all that it needs."""
+    head, *_ = entry.leaving
+    if (root.path / head.path).exists():
+        needed = [part for part in entry.parts if part.role not in NOT_NEEDED]
+        assert [part.path for part in needed if not (root.path / part.path).exists()] == []
 
 
 # --- stopping the program between two system calls ---------------------------------------------
@@ -208,6 +251,8 @@ def without_noreplace() -> Iterator[None]:
 
 as_it_is = nullcontext
 
+KINDS = [Root.checkpoint, Root.h5, Root.keras, Root.checkpoint_v1, Root.saved_model]
+
 
 VERBS: dict[str, Callable[[Root, Entry], object]] = {
     "move_out": lambda root, entry: move_out(root.fd, entry, MANIFEST),
@@ -225,7 +270,7 @@ def test_the_place_in_the_trash_is_named_by_utc_time_and_model() -> None:
 
 
 @pytest.mark.parametrize("file_system", [as_it_is, without_noreplace])
-@pytest.mark.parametrize("saved", [Root.checkpoint, Root.h5])
+@pytest.mark.parametrize("saved", KINDS)
 def test_an_artifact_goes_to_the_trash_whole_and_returns_the_same(
     root: Root, saved: Callable[[Root], Entry], file_system: Callable[[], Any]
 ) -> None:
@@ -522,6 +567,91 @@ def test_whichever_call_fails_it_is_whole_or_none_and_can_be_done_again(
         with fresh_root() as root, file_system():
             failed = _check_failures(root, root.checkpoint(), verb, failing)
     assert first > 10
+
+
+@pytest.mark.parametrize("saved", [Root.checkpoint_v1, Root.saved_model])
+@pytest.mark.parametrize("verb", ["move_out", "bring_back"])
+def test_whichever_call_fails_so_it_is_of_the_other_kinds(
+    verb: str, saved: Callable[[Root], Entry]
+) -> None:
+    first, failed = 0, True
+    while failed:
+        first += 1
+        with fresh_root() as root:
+            failed = _check_failures(root, saved(root), verb, first.__eq__)
+    assert first > 10
+
+
+@pytest.mark.parametrize("saved", [Root.checkpoint_v1, Root.saved_model])
+@pytest.mark.parametrize("verb", VERBS)
+def test_broken_off_after_any_call_the_other_kinds_are_whole_or_none_and_completed(
+    verb: str, saved: Callable[[Root], Entry]
+) -> None:
+    last, broken = 0, True
+    while broken:
+        last += 1
+        with fresh_root() as root:
+            entry, before = saved(root), root.files()
+            if verb != "move_out":
+                move_out(root.fd, entry, MANIFEST)
+            broken = _break_off_after(last, partial(VERBS[verb], root, entry))
+            assert_whole_or_none(root, entry)
+            _assert_completed(root, verb, entry, before, noreplace=True)
+    assert last > len(entry.parts)
+
+
+class BrokenOff(BaseException):
+    """As kill -9: nobody tidies up."""
+
+
+def _break_off_after(last: int, act: Callable[[], object]) -> bool:
+    """Whether it was still under way then. From then on nothing changes the disk any more."""
+
+    def hook(_name: str, n: int, done: bool) -> None:
+        if n > last:
+            raise BrokenOff
+
+    try:
+        with hooked(hook):
+            act()
+    except BrokenOff:
+        return True
+    return False
+
+
+def test_the_emptied_folders_of_a_saved_model_go_but_never_with_anothers_file(root: Root) -> None:
+    entry = root.saved_model()
+    root.save(f"{FOLDER}/export/assets/readme.txt", b"a person's")
+    before = root.files()
+    move_out(root.fd, entry, MANIFEST)
+    left = {p for p in root.files() if p.startswith(f"{FOLDER}/export")}
+    assert left == {
+        f"{FOLDER}/export",
+        f"{FOLDER}/export/assets",
+        f"{FOLDER}/export/assets/readme.txt",
+    }
+    bring_back(root.fd, entry)
+    assert_whole_in_place(root, entry, before)
+
+
+def test_what_accompanies_a_model_leaves_after_it_and_returns_before_it(root: Root) -> None:
+    entry = root.saved_model()
+    roles = [part.role for part in entry.leaving]
+    assert roles[0] is Role.SAVED_MODEL
+    assert set(roles[-2:]) == {Role.NOTE, Role.COMPANION}
+    assert [part.role for part in entry.returning] == roles[::-1]
+
+
+def test_a_place_in_the_trash_that_holds_another_model_is_never_written_into(root: Root) -> None:
+    other = root.h5()
+    move_out(root.fd, other, MANIFEST)
+    entry = root.checkpoint()
+    before = root.files()
+    with pytest.raises(TrashError, match=rf"{TRASH_PATH}, holds {other.path} already") as caught:
+        move_out(root.fd, entry, MANIFEST)
+    assert caught.value.hint
+    assert root.files() == before
+    bring_back(root.fd, other)
 
 
 @settings(max_examples=150, deadline=None)
@@ -905,7 +1035,9 @@ WRONG_ENTRIES: dict[str, tuple[str, tuple[Part, ...]]] = {
     "absolute": (TRASH_PATH, (Part(Role.H5, "/etc/passwd", A_FACT),)),
     "our registry": (TRASH_PATH, (Part(Role.H5, ".watcherd/registry.db", A_FACT),)),
     "a zero byte": (TRASH_PATH, (Part(Role.H5, "a\0.h5", A_FACT),)),
-    "one name twice": (TRASH_PATH, (AN_H5, Part(Role.GRAPH, "1h/a.h5", A_FACT))),
+    "one name twice": (TRASH_PATH, (AN_H5, AN_H5)),
+    "a file of another folder": (TRASH_PATH, (AN_H5, Part(Role.GRAPH, "1h/a.h5", A_FACT))),
+    "a file of a folder beside": (TRASH_PATH, (AN_H5, Part(Role.ASSET, "a.h5x/a", A_FACT))),
     "the manifest's name": (TRASH_PATH, (Part(Role.H5, "manifest.json", A_FACT),)),
     "a temporary folder": (TRASH_PATH, (AN_H5, Part(Role.TEMPORARY, "a_temp", A_FACT))),
 }
@@ -1177,7 +1309,8 @@ def test_a_batch_waits_once_for_each_folder(root: Root) -> None:
     assert _synced(root, move_all) == []
     synced = _synced(root, lambda: sync_folders(root.fd, entries))
     assert len(synced) == len(set(synced))
-    assert {FOLDER, ".watcherd/trash", *(entry.trash_path for entry in entries)} <= set(synced)
+    assert {FOLDER, ".watcherd/trash"} <= set(synced)
+    assert not {entry.trash_path for entry in entries} & set(synced), "a flush a model is slow"
 
 
 @pytest.mark.parametrize(

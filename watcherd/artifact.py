@@ -4,8 +4,8 @@ Pure: nothing here touches the disk. Paths are below the models root, POSIX, wit
 slash; the root itself is ``""``.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,6 +63,10 @@ class Role(StrEnum):
     """A file in ``assets/`` or ``assets.extra/`` of a SavedModel."""
     TEMPORARY = "temporary"
     """``P_temp`` or ``P_temp_<hex>``: a folder that TensorFlow removes when the save is whole."""
+    NOTE = "note"
+    """``<artifact>.watcherd.json`` beside it: what its trainer says of it."""
+    COMPANION = "companion"
+    """A file in the same folder that the note names: a scaler, a vocabulary."""
 
 
 class Form(StrEnum):
@@ -78,6 +82,10 @@ class Form(StrEnum):
 HEADS = (Role.H5, Role.KERAS, Role.INDEX, Role.SHARD_V1, Role.SAVED_MODEL)
 """What makes an artifact what it is. Of a SavedModel its graphs, which come before the index of
 its variables in the order of paths; of a V1 checkpoint the first shard."""
+
+
+ASIDE = frozenset({Role.NOTE, Role.COMPANION})
+"""What moves, goes and returns with a model and is none of its own files."""
 
 
 class Part(NamedTuple):
@@ -106,8 +114,8 @@ class Artifact:
 
     @property
     def files(self) -> tuple[Part, ...]:
-        """The parts that hold the model, without temporary folders."""
-        return tuple(part for part in self.parts if part.role is not Role.TEMPORARY)
+        """The parts that hold the model: no temporary folder, and nothing that accompanies it."""
+        return tuple(p for p in self.parts if p.role is not Role.TEMPORARY and p.role not in ASIDE)
 
     @property
     def head(self) -> Part | None:
@@ -127,6 +135,24 @@ class Artifact:
 def head_of(parts: Iterable[Part]) -> Part | None:
     """The first part of HEADS; None where a checkpoint or a SavedModel lacks it."""
     return next((part for part in parts if part.role in HEADS), None)
+
+
+def without_companions(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The parts that the names of a folder tell by themselves."""
+    return tuple(part for part in parts if part.role is not Role.COMPANION)
+
+
+def accompanied(
+    artifact: Artifact, names: Sequence[str], beside: Mapping[str, FileFact]
+) -> Artifact:
+    """The artifact with the companions that its note names, as far as they are ``beside`` it."""
+    if not names:
+        return artifact
+    folder = parent_of(artifact.path)
+    paths = (f"{folder}/{name}".lstrip("/") for name in names)
+    found = [Part(Role.COMPANION, path, beside[path]) for path in paths if path in beside]
+    parts = sorted([*artifact.parts, *found], key=lambda part: part.path)
+    return replace(artifact, parts=tuple(parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +177,14 @@ class Snapshot:
     """Folder -> why it could not be looked at. Nothing can be said about what is under it."""
     unfollowed: Mapping[str, str] = field(default_factory=dict)
     """Symlinks, ignored files and folders -> why they are not looked at, on purpose."""
+    links: frozenset[str] = frozenset()
+    """Symlinks in the folders that are not in ``unchanged``."""
     ignored: frozenset[str] = frozenset()
     """Files that are there and that the settings tell us to leave alone."""
     resume: frozenset[str] = frozenset()
     """Prefixes that a state file of their folder names as ``model_checkpoint_path``."""
+    beside: Mapping[str, FileFact] = field(default_factory=dict)
+    """Files that belong to no artifact, in folders with a note: it may name them companions."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """What looks like an artifact and is none -> why (a pipe, a name that is not UTF-8)."""
 

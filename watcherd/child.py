@@ -11,10 +11,13 @@ import os
 import platform
 import resource
 import signal
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -25,6 +28,12 @@ R = TypeVar("R")
 
 BATCH = 50
 """Items a request: large enough to hide the pipe, small enough to keep a broken batch cheap."""
+
+AHEAD = 2
+"""Batches a child that are under way: it need not wait for the next, and few wait for it."""
+
+ENDING = 2.0
+"""Seconds that the end of a pool is waited for."""
 
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "ppc64le": 273, "s390x": 282}
 _IOPRIO_WHO_PROCESS = 1
@@ -68,9 +77,15 @@ class Child(Generic[T, R]):
 
     def map(self, items: Sequence[T]) -> Iterator[R | Broken]:
         """Results in the order of the items; Broken for those that no child survived."""
-        batches = [list(items[at : at + BATCH]) for at in range(0, len(items), BATCH)]
-        futures = [self._schedule(batch) for batch in batches]
-        for batch, future in zip(batches, futures, strict=True):
+        batches = (list(items[at : at + BATCH]) for at in range(0, len(items), BATCH))
+        waiting: deque[tuple[list[T], Future[list[R]]]] = deque()
+        ahead = AHEAD * self._workers
+        while True:
+            for batch in islice(batches, ahead - len(waiting)):
+                waiting.append((batch, self._schedule(batch)))
+            if not waiting:
+                return
+            batch, future = waiting.popleft()
             results = _result_of(future, self._seconds)
             if isinstance(results, Broken):
                 yield from ([results] if len(batch) == 1 else self._one_by_one(batch))
@@ -86,7 +101,11 @@ class Child(Generic[T, R]):
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it unannotated
-            pool.join()
+            # The children are ended at once. A thread of pebble's that is writing to one may then
+            # write for ever (its pipe is full, and open on our side, too): it is left behind.
+            ending = threading.Thread(target=pool.join, daemon=True)
+            ending.start()
+            ending.join(ENDING)
 
     def _one_by_one(self, batch: list[T]) -> Iterator[R | Broken]:
         for item in batch:

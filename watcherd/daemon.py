@@ -6,13 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from watcherd import __version__, lock, logs, status
+from watcherd import __version__, lock, logs, pulse, status
 from watcherd.config import Settings
 from watcherd.errors import (
     Exit,
@@ -23,11 +23,19 @@ from watcherd.errors import (
     SettingsError,
     WatcherdError,
 )
+from watcherd.footing import CHECK
 from watcherd.notify import notify
+from watcherd.plan import State
 from watcherd.registry import iso, path_of
-from watcherd.root import HOUSE
-from watcherd.session import CHECK, FIRST_BACKOFF, LONGEST_BACKOFF, Session, open_session
+from watcherd.root import HOUSE, open_root, read_marker
+from watcherd.session import FIRST_BACKOFF, LONGEST_BACKOFF, Session, open_session
+from watcherd.supervisor import Supervisor
 from watcherd.wiring import DAEMON, reconciling
+
+NICE = 10
+"""getpriority(2): a tenth of the weight of a trainer's process. The disk's scheduler goes by it,
+too (ioprio_set(2)); idle altogether, as its children are, the daemon could starve with the
+registry's write lock in its hand, and keep persons waiting."""
 
 
 class _Interrupted(BaseException):
@@ -44,8 +52,13 @@ class Daemon:
     _ending: threading.Event = field(default_factory=threading.Event)
     _hangup: threading.Event = field(default_factory=threading.Event)
     _session: Session | None = None
+    _lock: lock.Held | None = None
     _is_ready: bool = False
     _suspended: str = ""
+    _failed: str = ""
+    """What the last session ended with, until one gets under way again."""
+    _tries: int = 0
+    """Sessions in a row that ended by themselves, and soon."""
     _signal: str = ""
     _uuid: str | None = None
     """Of the root that we work upon: an empty folder in its place is not taken for it."""
@@ -60,35 +73,59 @@ class Daemon:
             root=str(self.settings.models.root),
             registry=self.settings.registry.url,
         )
-        with self._signals():
-            try:
+        _give_way()
+        with self._supervised(), self._posted():
+            with self._signals(), suppress(_Interrupted):
                 self._live()
-            except _Interrupted:
-                pass
-            finally:
-                notify(STOPPING=1)
-        logs.get().info(logs.DAEMON_STOPPING, signal=self._signal)
-        logs.get().info(logs.DAEMON_STOPPED, seconds=round(time.time() - self._started_at, 1))
+            notify(STOPPING=1)
+            logs.get().info(logs.DAEMON_STOPPING, signal=self._signal)
+            logs.get().info(logs.DAEMON_STOPPED, seconds=round(time.time() - self._started_at, 1))
         return Exit.DONE
 
     def _live(self) -> None:
         """Session after session."""
-        backoff = FIRST_BACKOFF
         while not self._ending.is_set():
-            try:
-                self._work()
-                backoff = FIRST_BACKOFF
-            except RootSuspended as error:
-                self._suspend(error)
-                self._ending.wait(CHECK)
-            except WatcherdError as error:
-                if self._is_hopeless(error):
-                    raise
-                logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
-                self._ending.wait(backoff)
-                backoff = min(2 * backoff, LONGEST_BACKOFF)
+            began = time.monotonic()
+            pause = self._work_or_say()
+            if time.monotonic() - began > LONGEST_BACKOFF:
+                self._tries = 0
+            self._rest(pause)
             if self._hangup.is_set():
                 self._reload()
+
+    def _work_or_say(self) -> float:
+        """One session; returns the seconds until the next one is due."""
+        try:
+            self._await_root()
+            self._work()
+        except RootSuspended as error:
+            self._suspend(error)
+            return CHECK
+        except WatcherdError as error:
+            if self._is_hopeless(error):
+                raise
+            self._fail(error)
+        if self._should_end():
+            return 0.0
+        self._tries += 1
+        # No float is large enough for the tries of a year.
+        return min(FIRST_BACKOFF * 2.0 ** min(self._tries - 1, 20), LONGEST_BACKOFF)
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._should_end() and (left := until - time.monotonic()) > 0:
+            pulse.beat()
+            self._ending.wait(min(left, CHECK))
+
+    def _await_root(self) -> None:
+        """Before the registry is opened: a root may stay away for days, and an open one writes.
+
+        Another marker than the one we know may have been adopted: the registry tells.
+        """
+        with open_root(self.settings.models.root, None) as root_fd:
+            is_bare = read_marker(root_fd) is None
+        with open_root(self.settings.models.root, self._uuid if is_bare else None):
+            pass
 
     def _work(self) -> None:
         """One session: ends with the root, with its watch, or when told to."""
@@ -115,7 +152,16 @@ class Daemon:
         return isinstance(error, Refused) or (at_start and not self._is_ready)
 
     def _should_end(self) -> bool:
+        """Asked every few seconds, whatever happens."""
+        if self._lock:
+            self._lock.renew(time.monotonic())
         return self._ending.is_set() or self._hangup.is_set()
+
+    def _fail(self, error: WatcherdError) -> None:
+        """Say once why no session gets under way."""
+        if error.message != self._failed:
+            logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
+        self._failed = error.message
 
     def _suspend(self, error: RootSuspended) -> None:
         """Say once that the root is gone; nothing is touched until it is back."""
@@ -123,7 +169,7 @@ class Daemon:
             logs.get().error(logs.ROOT_SUSPENDED, error=error.message, hint=error.hint)
         self._suspended = error.message
         # Waiting for the root is what the daemon does then: the service has started.
-        notify(READY=1, WATCHDOG=1, STATUS=f"suspended: {error.message}")
+        notify(READY=1, STATUS=f"suspended: {error.message}")
         self._write_status()
 
     def _resume(self) -> None:
@@ -139,22 +185,29 @@ class Daemon:
         coverage = about["coverage"]
         notify(
             READY=1,
-            STATUS=f"{coverage['watched']}/{coverage['folders']} folders watched, "
+            STATUS=f"{session.reconciler.registry.states().get(State.PRESENT, 0)} models, "
+            f"{coverage['watched']}/{coverage['folders']} folders watched, "
             f"{about['backlog']} waiting",
         )
         if not self._is_ready:
             self._is_ready = True
             logs.get().info(logs.DAEMON_READY, folders=coverage["watched"])
+        if self._failed:
+            self._failed = ""
+            logs.get().info(logs.FAILURE_ENDED)
         self._write_status(about)
 
     def _reload(self) -> None:
         """Take new settings, or keep the old ones and say what is wrong with the new."""
         self._hangup.clear()
         try:
-            self.settings = self.reload()
+            settings = self.reload()
         except SettingsError as error:
             logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
             return
+        if settings.models.root != self.settings.models.root:
+            self._uuid = None
+        self.settings = settings
         logs.configure(level=self.settings.log.level, format=self.settings.log.format)
         logs.get().info(logs.DAEMON_RELOADED, root=str(self.settings.models.root))
 
@@ -164,24 +217,64 @@ class Daemon:
     def _home(self) -> Path:
         return home_of(self.settings)
 
+    @property
+    def _post(self) -> Path:
+        """Where the status file is."""
+        return status.runtime_folder() or self._home
+
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The lock that a second daemon is refused by, and the status file while it is held."""
-        with lock.hold(self._home / status.LOCK):
+    def _supervised(self) -> Iterator[None]:
+        supervisor = Supervisor(self._ending.is_set)
+        with pulse.taken("worker"):
+            supervisor.start()
             try:
                 yield
             finally:
-                (self._home / status.NAME).unlink(missing_ok=True)
+                supervisor.stop()
+
+    @contextmanager
+    def _posted(self) -> Iterator[None]:
+        """The status file, and where systemd gave us a folder a lock beside it: so that a daemon
+        that waits for its root, and with it for its registry, is known to run."""
+        runtime = status.runtime_folder()
+        with lock.hold(runtime / status.LOCK) if runtime else nullcontext():
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # its folder went with the root
+                    (self._post / status.NAME).unlink(missing_ok=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The lock that a second daemon is refused by."""
+        self._refuse_elsewhere()
+        with lock.hold(self._home / status.LOCK, status=str(self._post)) as self._lock:
+            try:
+                yield
+            finally:
+                self._lock = None
+
+    def _refuse_elsewhere(self) -> None:
+        """The root's marker names its registry: a daemon with that one runs upon this root, too."""
+        with open_root(self.settings.models.root, None) as root_fd:
+            marker = read_marker(root_fd)
+        path = path_of(marker.registry) if marker else None
+        if path and path.parent != self._home and lock.is_held(path.parent / status.LOCK):
+            raise Refused(
+                f"another watcherd runs here: {lock.holder(path.parent / status.LOCK)}",
+                hint=f"it keeps the registry {marker.registry if marker else ''} of this root",
+            )
 
     def _write_status(self, about: dict[str, Any] | None = None) -> None:
         said = {
             "pid": os.getpid(),
             "version": __version__,
             "started_at": iso(int(self._started_at * 1e9)),
+            "root": str(self.settings.models.root),
             "suspended": self._suspended or None,
             **(about or {}),
         }
-        status.write(self._home / status.NAME, said)
+        status.write(self._post / status.NAME, said)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -207,3 +300,22 @@ def home_of(settings: Settings) -> Path:
     """Where lock and status file are: beside the registry, or in the root's own folder."""
     path = path_of(settings.registry.url)
     return path.parent if path is not None else settings.models.root / HOUSE
+
+
+def ask(settings: Settings) -> dict[str, Any] | None:
+    """What the daemon of these settings says of itself, wherever it left that; None where none
+    runs. Empty where one runs and could not leave it."""
+    home = home_of(settings)
+    named = lock.read(home / status.LOCK).get("status")
+    for place in (*([Path(named)] if isinstance(named, str) else []), *status.places(home)):
+        said = status.read(place / status.NAME)
+        fits = said is not None and said.get("root") == str(settings.models.root)
+        if fits and (lock.is_held(place / status.LOCK) or lock.is_held(home / status.LOCK)):
+            return said
+    return {} if lock.is_held(home / status.LOCK) else None
+
+
+def _give_way() -> None:
+    """Let trainers go first: this thread, and those that it starts."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))

@@ -7,11 +7,21 @@ changed has been read, what happened to which model. No disk, no database, no cl
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from watcherd.artifact import Artifact, Part, Snapshot, head_of
+from watcherd.artifact import (
+    Artifact,
+    FileFact,
+    Part,
+    Snapshot,
+    accompanied,
+    head_of,
+    without_companions,
+)
 from watcherd.plan import (
     Change,
+    Note,
     Outcome,
     Plan,
     Reading,
@@ -23,6 +33,10 @@ from watcherd.plan import (
 )
 
 T = TypeVar("T")
+
+NO_FILES: Mapping[str, FileFact] = {}
+
+NONE_TRASHED: Mapping[int, Verb] = MappingProxyType({})
 
 Looks = Mapping[str, Settling]
 """Path -> what still settled there when it was last looked at."""
@@ -44,7 +58,7 @@ def compare(
     ``records`` are the rows on disk whose folder the scope covers; ``now`` and ``settle`` are in
     nanoseconds; ``trashed`` are the models whose files our own trash holds whole, so that their
     absence needs no quiet time; ``reread`` calls everything changed, ``rename``
-    everything refreshed.
+    everything refreshed. Companions are never waited for: their facts tell nothing of the model.
     """
     quiet = _Quiet(now, settle, looks or {})
     lost = {record.path: record for record in records}
@@ -63,8 +77,11 @@ def compare(
             newest = max(_newest(artifact), _loss_since(snapshot, artifact, record))
             if quiet.reached(artifact, artifact.parts, newest):
                 changed.append((artifact, record))
-        elif rename or artifact.parts != record.parts or (path in snapshot.resume) != record.resume:
-            refreshed.append((artifact, record))
+        else:
+            whole = accompanied(artifact, record.companions, snapshot.beside)
+            resumes = path in snapshot.resume
+            if rename or whole.parts != record.parts or resumes != record.resume:
+                refreshed.append((whole, record))
     arriving = quiet.heads()
     gone = [
         record
@@ -75,7 +92,16 @@ def compare(
         and not quiet.awaits(record, arriving)
     ]
     return Work(
-        tuple(new), tuple(changed), tuple(refreshed), tuple(gone), tuple(quiet.settling.values())
+        tuple(new),
+        tuple(changed),
+        tuple(refreshed),
+        tuple(gone),
+        tuple(quiet.settling.values()),
+        {
+            record.fingerprint: quiet.settling[path]
+            for path, record in lost.items()
+            if record.fingerprint and path in quiet.settling
+        },
     )
 
 
@@ -85,7 +111,8 @@ def conclude(
     *,
     kin: Iterable[Record] = (),
     resume: Collection[str] = (),
-    trashed: Collection[int] = (),
+    beside: Mapping[str, FileFact] = NO_FILES,
+    trashed: Mapping[int, Verb] = NONE_TRASHED,
     final: bool = True,
 ) -> Plan:
     """What happened to which model.
@@ -93,9 +120,12 @@ def conclude(
     ``readings`` are by path, one for each of ``work.unread``. ``kin`` are rows that are neither on
     disk nor in our trash and share a path, an inode or a fingerprint with something new: what was
     lost and may be found again. Unless ``final``, what is gone may yet be found in another slice,
-    and is not called missing. ``resume`` are the prefixes that state files name.
+    and is not called missing. ``resume`` are the prefixes that state files name, ``beside`` the
+    files that notes may name as companions.
     """
-    clear = _without_unclear(work, readings)
+    arriving = _arriving(work, readings)
+    unclear = {one.path for one in arriving} | _unread(readings)
+    clear = _with_companions(_without(work, unclear), readings, beside)
     origins = _find_origins(clear, readings, tuple(kin))
     found = {origin.model_id for origin in origins.values()}
     own = {artifact.path: record for artifact, record in clear.changed}
@@ -119,7 +149,7 @@ def conclude(
     ]
     return Plan(
         changes=tuple(replace(change, resume=change.path in resume) for change in changes),
-        settling=work.settling,
+        settling=(*work.settling, *arriving),
         blind={
             path: reading.reason or "it cannot be read"
             for path, reading in readings.items()
@@ -129,14 +159,51 @@ def conclude(
     )
 
 
-def _without_unclear(work: Work, readings: Mapping[str, Reading]) -> Work:
-    """The work without what could not be read, or changed while it was."""
-    unclear = {p for p, r in readings.items() if r.outcome in (Outcome.CHANGED, Outcome.DENIED)}
+def _unread(readings: Mapping[str, Reading]) -> set[str]:
+    """What could not be read, or changed while it was."""
+    return {p for p, r in readings.items() if r.outcome in (Outcome.CHANGED, Outcome.DENIED)}
+
+
+def _arriving(work: Work, readings: Mapping[str, Reading]) -> tuple[Settling, ...]:
+    """What is new, while a model of its content is about to be gone: they are judged together.
+
+    To another file system a model is copied, and is removed a moment later where it was.
+    """
+    return tuple(
+        replace(leaving, path=one.path, folder=one.folder, parts=one.parts)
+        for one in work.new
+        if (leaving := work.leaving.get(readings[one.path].fingerprint or ""))
+    )
+
+
+def _without(work: Work, unclear: Collection[str]) -> Work:
     return replace(
         work,
         new=tuple(artifact for artifact in work.new if artifact.path not in unclear),
         changed=tuple(pair for pair in work.changed if pair[0].path not in unclear),
     )
+
+
+def _with_companions(
+    work: Work, readings: Mapping[str, Reading], beside: Mapping[str, FileFact]
+) -> Work:
+    """The work with the files that the notes name; what a broken note said last stands."""
+
+    def whole(artifact: Artifact, said: Sequence[str] = ()) -> Artifact:
+        note = readings[artifact.path].note
+        return accompanied(artifact, _companions_in(note, said), beside)
+
+    return replace(
+        work,
+        new=tuple(whole(artifact) for artifact in work.new),
+        changed=tuple((whole(one, record.companions), record) for one, record in work.changed),
+    )
+
+
+def _companions_in(note: Note | None, said: Sequence[str]) -> Sequence[str]:
+    if note is None:
+        return ()
+    return note.companions if note.is_readable else said
 
 
 def _keeps_its_row(
@@ -201,13 +268,18 @@ def _loss_since(snapshot: Snapshot, artifact: Artifact, record: Record) -> int:
 
     A trainer deletes a checkpoint file by file: the files that are left tell nothing of it.
     """
-    if {part.path for part in record.parts} <= {part.path for part in artifact.parts}:
+    known = {part.path for part in without_companions(record.parts)}
+    if known <= {part.path for part in artifact.parts}:
         return 0
     return snapshot.absent_since(artifact.folder) or 0
 
 
 def _differ(seen: tuple[Part, ...], known: tuple[Part, ...]) -> bool:
-    """Whether any fact differs but the device number, which NFS and btrfs change by themselves."""
+    """Whether any fact differs but the device number, which NFS and btrfs change by themselves.
+
+    ``seen`` has no companions yet, and those that are known make no difference.
+    """
+    known = without_companions(known)
     return [_without_device(part) for part in seen] != [_without_device(part) for part in known]
 
 
@@ -353,6 +425,6 @@ def _rewrite_verb(record: Record, reading: Reading) -> Verb:
     return Verb.UPDATED
 
 
-def _loss(record: Record, trashed: Collection[int]) -> Change:
-    verb = Verb.PRUNED if record.model_id in trashed else Verb.MISSING
+def _loss(record: Record, trashed: Mapping[int, Verb]) -> Change:
+    verb = trashed.get(record.model_id, Verb.MISSING)
     return Change(verb, record.path, record, None, None)

@@ -48,6 +48,10 @@ class RegistryError(WatcherdError):
     """The registry cannot be used: missing, locked, read-only, corrupt, or of another version."""
 
 
+class NoRegistry(RegistryError):
+    """There is no registry yet, or it does not know this root."""
+
+
 class RegistryBusy(RegistryError):
     """Another process holds the registry's write lock; trying again later may help."""
 
@@ -107,7 +111,9 @@ class SettingsError(WatcherdError):
 def visible(text: object) -> str:
     """Text with control characters escaped, and what is not UTF-8, so that no name can move the
     cursor."""
-    said = str(text).encode("utf-8", "backslashreplace").decode()
+    if (said := str(text)).isprintable():
+        return said
+    said = said.encode("utf-8", "backslashreplace").decode()
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in said
     )

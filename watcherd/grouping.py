@@ -2,6 +2,9 @@
 
 A SavedModel is its folder: the listing of that folder yields it, with the files of ``variables/``
 and ``assets/`` below. Listed by themselves, those two yield nothing of it.
+
+A note is a part of the artifact beside it, and makes none by itself. Which files accompany an
+artifact only the note's content tells: of all that may, the names and facts are handed on.
 """
 
 from collections import defaultdict
@@ -17,11 +20,14 @@ from watcherd.naming import (
     Naming,
     is_inside_saved_model,
     is_state_file,
+    note_name,
+    note_of,
     part_of,
     part_of_v1,
     private_by,
     role_in_saved_model,
     temporary_of,
+    unfit_as_companion,
 )
 from watcherd.scope import is_text
 
@@ -46,6 +52,8 @@ class Grouped:
     """The folders to look into."""
     state_files: list[str] = field(default_factory=list)
     """Names, not paths."""
+    beside: dict[str, FileFact] = field(default_factory=dict)
+    """Files that a note here may name as companions; empty where no artifact has a note."""
     unfollowed: dict[str, str] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -69,15 +77,17 @@ def group(
         return grouped
     parts = _parts(folder, rows, naming, grouped)
     temporary = _sort_folders(folder, names, grouped)
+    notes = _notes(folder, rows, naming)
     for (name, form), found in parts.items():
-        kept = _without_leftovers(name, form, found, parts, grouped)
-        if not kept:
-            continue
-        if name in temporary and (fact := fact_of(temporary[name])):
-            kept.append(Part(Role.TEMPORARY, join(folder, temporary[name]), fact))
-        _take(join(folder, name), form, kept, grouped)
+        if kept := _without_leftovers(name, form, found, parts, grouped):
+            if name in temporary and (fact := fact_of(temporary[name])):
+                kept.append(Part(Role.TEMPORARY, join(folder, temporary[name]), fact))
+            note = [notes[name]] if name in notes else []
+            _take(join(folder, name), form, [*kept, *note], grouped)
+    if any(join(folder, name) in grouped.artifacts for name in notes):
+        grouped.beside.update(_beside(folder, rows, naming, grouped))
     if saved := _saved_model(folder, names, rows, naming, fact_of, inside):
-        _take_saved_model(folder, saved, fact_of, grouped)
+        _take_saved_model(folder, saved, naming, fact_of, grouped)
     return grouped
 
 
@@ -114,6 +124,29 @@ def _parts(
 
 
 _META = ".meta"
+
+
+def _notes(folder: str, rows: Iterable[Row], naming: Naming) -> dict[str, Part]:
+    """Artifact's name -> its note, whether there is such an artifact or not."""
+    return {
+        artifact: Part(Role.NOTE, join(folder, name), FileFact(*facts))
+        for name, kind, *facts in rows
+        if (artifact := note_of(name))
+        and not _unfit(name, kind)
+        and not naming.ignores(join(folder, name))
+    }
+
+
+def _beside(
+    folder: str, rows: Iterable[Row], naming: Naming, grouped: Grouped
+) -> Iterator[tuple[str, FileFact]]:
+    """The files that belong to no artifact, and that a note may name."""
+    taken = {part.path for artifact in grouped.artifacts.values() for part in artifact.parts}
+    for name, kind, *facts in rows:
+        path = join(folder, name)
+        unfit = _unfit(name, kind) or unfit_as_companion(name) or path in taken
+        if not (unfit or is_state_file(name, naming.state_files) or naming.ignores(path)):
+            yield path, FileFact(*facts)
 
 
 def _unfit(name: str, kind: str) -> str | None:
@@ -192,7 +225,9 @@ def _members(folder: str, below: str, rows: Iterable[Row], naming: Naming) -> It
             yield Part(role, path, FileFact(*facts))
 
 
-def _take_saved_model(folder: str, parts: list[Part], fact_of: Facts, grouped: Grouped) -> None:
+def _take_saved_model(
+    folder: str, parts: list[Part], naming: Naming, fact_of: Facts, grouped: Grouped
+) -> None:
     if not folder:
         grouped.skipped[parts[0].path] = (
             "a SavedModel is its folder, and the models root can be none: move it to a folder below"
@@ -203,6 +238,9 @@ def _take_saved_model(folder: str, parts: list[Part], fact_of: Facts, grouped: G
             f"a checkpoint beside this folder has its name, {_name(folder)}: rename one of the two"
         )
     else:
+        note = note_name(_name(folder))
+        if (fact := fact_of(f"../{note}")) and not naming.ignores(note_name(folder)):
+            parts = [*parts, Part(Role.NOTE, note_name(folder), fact)]
         _take(folder, Form.SAVED_MODEL, parts, grouped)
 
 

@@ -1,7 +1,7 @@
 """What one folder holds, as plain tuples: names, facts, and one fingerprint of them all.
 
-Nothing but the standard library is imported, so that ``python -I -S`` can run this file as a lean
-helper process beside a program that has much more loaded (see ``serve``).
+Nothing but the standard library is imported, and little of it: ``python -I -S`` runs this file as
+a lean process beside a program that has much more loaded (see ``serve``).
 """
 
 import errno
@@ -9,6 +9,7 @@ import hashlib
 import marshal
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,15 @@ FILE, LINK, OTHER = "f", "l", "o"
 
 Listing = tuple[int, list[str], list[Row], bytes]
 """The folder's mtime_ns, the names of the folders in it, its rows, and a fingerprint of both."""
+Found = tuple[int, list[str], list[Row] | None, bytes]
+"""The same without rows, where the fingerprint was known."""
+Wanted = tuple[str, bytes | None]
+"""A folder below the root, and the fingerprint that its listing is known by."""
+Answer = tuple[str, Found | int]
+"""The folder, and what is in it; or the errno why nobody can say."""
+
+WORD = 4
+"""Bytes that tell the length of a message between two processes; little-endian."""
 
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 """What SQLite's integers hold."""
@@ -71,6 +81,14 @@ def list_folder(folder_fd: int) -> Listing:
     return mtime_ns, folders, rows, fingerprint(folders, rows)
 
 
+def look_at(root_fd: int, wanted: Wanted) -> Found:
+    """What a folder below the root holds; no rows where they are known. Raises OSError."""
+    path, known = wanted
+    with open_folder(root_fd, path) as folder_fd:
+        mtime_ns, folders, rows, found = list_folder(folder_fd)
+    return mtime_ns, folders, None if found == known else rows, found
+
+
 def fingerprint(folders: list[str], rows: list[Row]) -> bytes:
     """Of both in their order. marshal's version 2 is stable between Pythons; newer are not."""
     return hashlib.blake2b(marshal.dumps((folders, rows), 2), digest_size=16).digest()
@@ -110,3 +128,43 @@ def storable(ns: int) -> int:
     tmpfs, btrfs and ZFS keep times far beyond; nothing is known of such a one but that it is odd.
     """
     return min(max(ns, -(1 << 63)), (1 << 63) - 1)
+
+
+def serve(root_fd: int) -> None:
+    """Answer lists of ``Wanted`` on standard input by lists of ``Answer``, until it ends."""
+    while wanted := receive(sys.stdin.fileno()):
+        send(sys.stdout.fileno(), [_answer(root_fd, one) for one in wanted])
+
+
+def _answer(root_fd: int, wanted: Wanted) -> Answer:
+    try:
+        return wanted[0], look_at(root_fd, wanted)
+    except OSError as error:
+        return wanted[0], error.errno or errno.EIO
+
+
+def send(pipe_fd: int, message: list[Wanted] | list[Answer]) -> None:
+    """Write a message whole. Raises BrokenPipeError."""
+    content = marshal.dumps(message, 2)
+    left = memoryview(len(content).to_bytes(WORD, "little") + content)
+    while left:
+        left = left[os.write(pipe_fd, left) :]
+
+
+def receive(pipe_fd: int) -> list:  # type: ignore[type-arg]  # what the other side sent
+    """Read a message whole; empty where the other side has ended."""
+    length = int.from_bytes(_read(pipe_fd, WORD), "little")
+    content = _read(pipe_fd, length)
+    return marshal.loads(content) if length and len(content) == length else []
+
+
+def _read(pipe_fd: int, count: int) -> bytes:
+    parts = []
+    while count and (part := os.read(pipe_fd, count)):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

@@ -1,4 +1,9 @@
-"""One daemon a registry: an advisory lock on a file of our own, which the kernel drops with us."""
+"""One daemon a registry: an advisory lock on a file of our own, which the kernel drops with us.
+
+The kernel's locks may end at the host (a network file system can be mounted so). So the file names
+its holder, who renews its mtime, and empties it in the end: the name of another host in a file that
+was renewed of late is as good as a lock.
+"""
 
 import fcntl
 import json
@@ -7,19 +12,44 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from watcherd.errors import Refused, RegistryError
 
 TRIES, PAUSE = 20, 0.05
 """A second together, in seconds."""
 
+RENEW = 600.0
+"""Seconds between two signs of life in the file."""
+
+STALE = 3 * RENEW
+"""Seconds after which another host's daemon, which left its name, is believed to have died."""
+
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+@dataclass
+class Held:
+    """A lock that we hold."""
+
+    lock_fd: int
+    _renewed_at: float
+
+    def renew(self, now: float) -> None:
+        """Show other hosts that we live; ``now`` is monotonic, in seconds."""
+        if now - self._renewed_at >= RENEW:
+            self._renewed_at = now
+            os.utime(self.lock_fd)
+
+
 @contextmanager
-def hold(path: Path) -> Iterator[None]:
-    """Hold the lock. Raises Refused, naming the holder, where another process does."""
+def hold(path: Path, **more: str) -> Iterator[Held]:
+    """Hold the lock; ``more`` is said in the file beside who holds it.
+
+    Raises Refused, naming the holder, where another process does, and RegistryError.
+    """
     try:
         lock_fd = os.open(path, _FLAGS, 0o664)
     except OSError as error:
@@ -28,16 +58,27 @@ def hold(path: Path) -> Iterator[None]:
             hint="run as the user that owns it, or give this user's group write permission",
         ) from None
     try:
-        if not _is_taken(lock_fd):
-            raise Refused(
-                f"another watcherd runs here: {_holder(lock_fd)}",
-                hint=f"it holds {path}; watcherd status shows what it does",
-            )
-        os.ftruncate(lock_fd, 0)
-        os.pwrite(lock_fd, json.dumps(_self()).encode(), 0)
-        yield
+        _take(lock_fd, path)
+        _write(lock_fd, json.dumps({**_self(), **more}))
+        yield Held(lock_fd, time.monotonic())
+        _write(lock_fd, "")
     finally:
         os.close(lock_fd)
+
+
+def _take(lock_fd: int, path: Path) -> None:
+    is_taken, said = _is_taken(lock_fd), _parse(os.pread(lock_fd, 4096, 0))
+    if not is_taken:
+        raise Refused(
+            f"another watcherd runs here: {_named(said)}",
+            hint=f"it holds {path}; watcherd status shows what it does",
+        )
+    age = time.time() - os.fstat(lock_fd).st_mtime
+    if said.get("host", socket.gethostname()) != socket.gethostname() and age < STALE:
+        raise Refused(
+            f"another watcherd runs here: {_named(said)}, by what it wrote {age:.0f} s ago",
+            hint=f"if it does not run any more, remove {path} or wait {STALE / 60:.0f} minutes",
+        )
 
 
 def _is_taken(lock_fd: int) -> bool:
@@ -52,11 +93,16 @@ def _is_taken(lock_fd: int) -> bool:
     return False
 
 
+def _write(lock_fd: int, text: str) -> None:
+    os.ftruncate(lock_fd, 0)
+    os.pwrite(lock_fd, text.encode(), 0)
+
+
 def is_held(path: Path) -> bool:
     """Whether a daemon runs. A lock that may not be tried is believed to be held."""
     try:
         lock_fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
@@ -69,13 +115,32 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def read(path: Path) -> dict[str, Any]:
+    """What the holder wrote; empty where nobody did."""
+    try:
+        return _parse(path.read_bytes())
+    except OSError:
+        return {}
+
+
+def holder(path: Path) -> str:
+    """The holder's process and host, for people."""
+    return _named(read(path))
+
+
 def _self() -> dict[str, object]:
     return {"host": socket.gethostname(), "pid": os.getpid()}
 
 
-def _holder(lock_fd: int) -> str:
+def _parse(content: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(os.pread(lock_fd, 4096, 0))
-        return f"process {found['pid']} on {found['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "a process that is just starting"
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _named(said: dict[str, Any]) -> str:
+    if "pid" in said and "host" in said:
+        return f"process {said['pid']} on {said['host']}"
+    return "a process that is just starting"

@@ -1,4 +1,4 @@
-"""Pruning: decide, write the intent, move to the trash, reconcile; and the way back.
+"""Pruning: decide, look again, ask the world, move to the trash; and purging what is due there.
 
 It has no second set of books. The rules decide upon rows that were made equal to the disk a moment
 ago; what became of the files the ordinary cycle sees.
@@ -6,23 +6,26 @@ ago; what became of the files the ordinary cycle sees.
 
 import socket
 import time
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from watcherd import trash
-from watcherd.errors import NoSuchModel, Refused, TrashError
-from watcherd.plan import State, Verdict
-from watcherd.reconciler import Cycle, Reconciler, entry_of, manifest_of
-from watcherd.registry import By, Direction, Intent
-from watcherd.retention import Rule, decide
-from watcherd.root import moving_files, open_root
-from watcherd.scope import Cause, Request, Scope, folders, homes, parent_of
+from watcherd.config.values import FreeSpace
+from watcherd.cycle import Cycle
+from watcherd.errors import Refused
+from watcherd.guards import find_held
+from watcherd.plan import NOTHING, Candidate, Format, State, Verb, Verdict
+from watcherd.purging import Doomed, Emptied, choose, measure_space, purge
+from watcherd.reconciler import Reconciler
+from watcherd.registry import By
+from watcherd.registry.candidates import load_candidates
+from watcherd.registry.intents import Removal, list_intents
+from watcherd.registry.verdicts import keep_verdicts
+from watcherd.retention import Rule, Verdicts, decide, metrics_of
+from watcherd.scope import Cause, Request, folders, parent_of
+from watcherd.trashing import Meaning, move_out
 
-BATCH = 500
-"""Models between two looks at the disk: what a run broken off leaves to be repaired is small."""
+Look = Callable[[Sequence[Candidate]], tuple[Cycle, ...]]
+"""Looks at the folders of candidates again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,14 @@ class Policy:
     trash_for: float
     max_prune_count: int
     max_prune_fraction: float
+    min_free_space: FreeSpace = field(default_factory=FreeSpace)
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """What a run decided and did."""
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: Verdicts
     dry_run: bool
     trashed: tuple[Verdict, ...] = ()
     failed: tuple[tuple[Verdict, str], ...] = ()
@@ -49,9 +53,9 @@ class Pruned:
     cycles: tuple[Cycle, ...] = ()
 
     @property
-    def removing(self) -> tuple[Verdict, ...]:
+    def removing(self) -> Verdicts:
         """The verdicts that say remove."""
-        return tuple(verdict for verdict in self.verdicts if not verdict.keep)
+        return self.verdicts.removing
 
     @property
     def bytes_freed(self) -> int:
@@ -65,48 +69,97 @@ class Pruner:
     reconciler: Reconciler
     policy: Policy
 
+    def decide(self) -> Verdicts:
+        """What the rules say of every model now. Nothing on the disk is looked at, but who has
+        open, and which symlink leads to, what would go."""
+        verdicts, _ = self._judge(lambda _: ())
+        return verdicts
+
     def prune(self, cause: Cause, *, dry_run: bool = False, yes: bool = False) -> Pruned:
         """Apply the rules now. Raises Refused, RootSuspended, RegistryError.
 
         ``yes``: a person takes the responsibility for a mass prune, and for a registry that met
-        this root already marked.
+        this root already marked. ``dry_run``: a person only asks, and nothing is remembered of it.
         """
-        removing = [one for one in self._decide() if not one.keep]
-        cycle = self._look_again(removing, cause)
-        verdicts = self._decide(unclear=_unclear_in(cycle))
+        verdicts, cycles = self._judge(lambda some: self._look_again(some, cause))
+        removing = verdicts.removing
         dry = dry_run or self.policy.dry_run
-        removing = [one for one in verdicts if not one.keep]
         if not dry and removing:
             self._refuse_unsafe(verdicts, removing, yes=yes)
+        if not dry_run:
+            self._remember(verdicts)
         if dry or not removing:
-            return Pruned(verdicts, dry, cycles=cycle)
-        return self._remove(verdicts, removing, cause, cycle)
+            return Pruned(verdicts, dry, cycles=cycles)
+        return self._remove(verdicts, removing, cause, cycles)
 
-    def _decide(self, unclear: Collection[str] = ()) -> tuple[Verdict, ...]:
-        candidates = self.reconciler.registry.candidates(self.reconciler.root.root_id)
+    def purge(self, cause: Cause) -> Emptied:
+        """Remove from the trash what has expired, and what a disk short of space needs.
+
+        Only the host that prunes does, and not where every run is to be a dry one. Raises
+        RootSuspended, RegistryError, TrashError.
+        """
+        root = self.reconciler.root
+        if self.policy.dry_run or not self._is_host or not root.prune_confirmed:
+            return Emptied()
+        return purge(self.reconciler, self._due(), By(self.reconciler.actor, cause))
+
+    def _due(self) -> tuple[Doomed, ...]:
+        root = self.reconciler.root
+        intents = list_intents(self.reconciler.registry, root.root_id)
+        if not intents:
+            return ()
+        free, total = measure_space(root.path)
+        lacking = self.policy.min_free_space.of(total) - free
+        return choose(intents, now=time.time_ns(), lacking=lacking)
+
+    def _judge(self, look: Look) -> tuple[Verdicts, tuple[Cycle, ...]]:
+        """Decide; look at the folders of what would go, and ask the world about it; decide anew,
+        until nothing would go that was not asked about."""
+        cycles: tuple[Cycle, ...] = ()
+        held: dict[str, str] = {}
+        asked: set[str] = set()
+        verdicts = self._apply_rules(held)
+        while fresh := [v.candidate for v in verdicts.removing if v.candidate.path not in asked]:
+            seen = look(fresh)
+            held |= find_held(self.reconciler, fresh, seen)
+            asked |= {one.path for one in fresh}
+            cycles += seen
+            verdicts = self._apply_rules(held)
+        return verdicts, cycles
+
+    def _apply_rules(self, held: Mapping[str, str] = NOTHING) -> Verdicts:
+        rules = self.policy.rules
+        reconciler = self.reconciler
         return decide(
-            candidates,
-            self.policy.rules,
+            load_candidates(reconciler.registry, reconciler.root.root_id, metrics_of(rules)),
+            rules,
             now=time.time_ns(),
             min_age=int(self.policy.min_age * 1e9),
-            unclear=unclear,
+            held=held,
         )
 
-    def _look_again(self, removing: Iterable[Verdict], cause: Cause) -> tuple[Cycle, ...]:
-        scope = _folders_of(removing)
-        return (self.reconciler.cycle(Request(scope, cause)),) if scope else ()
+    def _look_again(self, some: Iterable[Candidate], cause: Cause) -> tuple[Cycle, ...]:
+        return (self.reconciler.cycle(Request(folders(map(_folder_of, some)), cause)),)
+
+    def _remember(self, verdicts: Verdicts) -> None:
+        root_id = self.reconciler.root.root_id
+        keep_verdicts(self.reconciler.registry, root_id, verdicts, time.time_ns())
+
+    @property
+    def _is_host(self) -> bool:
+        return self.reconciler.root.host == socket.gethostname()
 
     def _refuse_unsafe(
         self, verdicts: Sequence[Verdict], removing: Sequence[Verdict], *, yes: bool
     ) -> None:
         root = self.reconciler.root
-        if root.host != socket.gethostname():
+        if not self._is_host:
             raise Refused(
                 f"only {root.host or 'the host of its marker'} prunes {root.path}",
                 hint="run watcherd prune there, or move the root to this host with "
                 "watcherd reconcile --adopt-root",
             )
-        if root.uuid and not root.prune_confirmed and yes:
+        if root.uuid and root.host and not root.prune_confirmed and yes:
             self.reconciler.root = self.reconciler.registry.mark_root(
                 root, uuid=root.uuid, host=root.host, prune_confirmed=True
             )
@@ -127,98 +180,32 @@ class Pruner:
 
     def _remove(
         self,
-        verdicts: tuple[Verdict, ...],
+        verdicts: Verdicts,
         removing: Sequence[Verdict],
         cause: Cause,
-        before: tuple[Cycle, ...],
+        cycles: tuple[Cycle, ...],
     ) -> Pruned:
-        trashed: list[Verdict] = []
-        failed: list[tuple[Verdict, str]] = []
-        cycles = list(before)
-        for at in range(0, len(removing), BATCH):
-            batch = removing[at : at + BATCH]
-            with self._root() as root_fd, moving_files(root_fd):
-                moved: list[trash.Entry] = []
-                for verdict in batch:
-                    why = self._move_out(root_fd, verdict, cause, moved)
-                    trashed += [] if why else [verdict]
-                    failed += [(verdict, why)] if why else []
-                # Each folder once for the batch: one wait for the disk a model is ten times slower.
-                trash.sync_folders(root_fd, moved)
-            cycles.append(self.reconciler.cycle(Request(_folders_of(batch), cause)))
-        return Pruned(verdicts, False, tuple(trashed), tuple(failed), tuple(cycles))
-
-    def _move_out(
-        self, root_fd: int, verdict: Verdict, cause: Cause, moved: list[trash.Entry]
-    ) -> str | None:
-        """Move one artifact to the trash; the reason where that could not be done."""
-        registry, one = self.reconciler.registry, verdict.candidate
-        now = time.time_ns()
-        place = trash.trash_path_for(one.model_id, datetime.fromtimestamp(now / 1e9, UTC))
-        intent = registry.intend(
-            one,
-            place,
-            verdict.reasons,
-            now=now,
-            expires=now + int(self.policy.trash_for * 1e9),
-            by=By(self.reconciler.actor, cause),
+        by = By(self.reconciler.actor, cause)
+        meaning = Meaning(Verb.PRUNED, self.policy.trash_for, by)
+        moved = move_out(self.reconciler, [_removal_of(one) for one in removing], meaning)
+        return Pruned(
+            verdicts,
+            dry_run=False,
+            trashed=tuple(one for one in removing if one.candidate.model_id in moved.done),
+            failed=tuple(
+                (one, moved.failed[one.candidate.model_id].message)
+                for one in removing
+                if one.candidate.model_id in moved.failed
+            ),
+            cycles=(*cycles, *moved.cycles),
         )
-        if intent is None:
-            return "it changed, or was marked, since the decision"
-        try:
-            entry = entry_of(intent)
-            moved.append(entry)
-            trash.move_out(root_fd, entry, manifest_of(intent), sync=False)
-        except TrashError as error:
-            self._cancel_unmoved(root_fd, intent)
-            return error.message
-        return None
-
-    def _cancel_unmoved(self, root_fd: int, intent: Intent) -> None:
-        """Drop an intent of which nothing moved; the next cycle sees to what could not go back."""
-        with suppress(TrashError):
-            if trash.holds(root_fd, entry_of(intent)) is not trash.Held.NOTHING:
-                return
-        self.reconciler.registry.cancel(intent.record.model_id)
-
-    def restore(self, model_id: int) -> tuple[Cycle, ...]:
-        """Bring a model back from the trash; it is pinned then.
-
-        Raises NoSuchModel where it is not in the trash, TrashError where something is in its way.
-        """
-        registry, root_id = self.reconciler.registry, self.reconciler.root.root_id
-        intent = next(
-            (one for one in registry.intents(root_id) if one.record.model_id == model_id), None
-        )
-        if intent is None:
-            raise NoSuchModel(
-                f"model {model_id} is not in the trash",
-                hint="watcherd list --state trashed shows what is",
-            )
-        try:
-            with self._root() as root_fd, moving_files(root_fd):
-                by = By(self.reconciler.actor, Cause.REQUEST)
-                registry.turn(model_id, Direction.BACK, by)
-                trash.bring_back(root_fd, entry_of(intent))
-        except TrashError:
-            registry.turn(model_id, Direction.OUT)
-            raise
-        scope = folders([parent_of(intent.record.path)])
-        return self.reconciler.cycle_until_settled(Request(scope, Cause.REQUEST))
-
-    def _root(self) -> AbstractContextManager[int]:
-        root = self.reconciler.root
-        return open_root(Path(root.path), root.uuid)
 
 
-def _unclear_in(cycles: Iterable[Cycle]) -> frozenset[str]:
-    """What could not be judged a moment ago: still changing, changed meanwhile, or not readable."""
-    return frozenset(
-        path
-        for cycle in cycles
-        for path in (*(one.path for one in cycle.plan.settling), *cycle.unfinished, *cycle.blind)
-    )
+def _removal_of(verdict: Verdict) -> Removal:
+    one = verdict.candidate
+    return Removal(one.model_id, one.path, one.revision, verdict.reasons)
 
 
-def _folders_of(verdicts: Iterable[Verdict]) -> Scope:
-    return folders(home for one in verdicts for home in homes(one.candidate.path))
+def _folder_of(one: Candidate) -> str:
+    """The folder whose listing yields it: a SavedModel is its own."""
+    return one.path if one.format == Format.SAVED_MODEL else parent_of(one.path)

@@ -6,19 +6,20 @@ Events are hints; the disk is the truth. Whatever woke us only names a scope; th
 import hashlib
 import socket
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from watcherd import drift, logs, naming, scan, trash
-from watcherd.artifact import Artifact, Part, Role, Snapshot
+from watcherd import drift, naming, pulse, scan, trash
+from watcherd.artifact import ASIDE, Artifact, Part, Role, Snapshot
 from watcherd.child import Broken, Child
+from watcherd.cycle import Cycle, Portion
 from watcherd.errors import RootSuspended, TrashError
 from watcherd.mounts import mounts_below
 from watcherd.naming import Naming
+from watcherd.openers import find_writers
 from watcherd.plan import (
     ON_DISK,
     Change,
@@ -29,85 +30,31 @@ from watcherd.plan import (
     Report,
     Settling,
     State,
+    Verb,
     Work,
 )
 from watcherd.readers.batch import Job, prepare, read_batch
-from watcherd.registry import Direction, Intent, Kin, Mode, Registry, Root, Writer
+from watcherd.recovery import entry_of, recover
+from watcherd.registry import Kin, Mode, Registry, Root, Writer
+from watcherd.registry.intents import (
+    find_intents,
+)
+from watcherd.registry.links import load_links, note_links
 from watcherd.root import Marker, moving_files, new_marker, open_root, read_marker, write_marker
 from watcherd.scope import ROOT, Request, Scope, folders, homes, is_text, parent_of
-
-NOTHING = trash.Held.NOTHING
 
 INNER = frozenset({naming.VARIABLES, *naming.ASSET_FOLDERS})
 """Folders whose files are parts of a SavedModel one folder above."""
 
-MANY = 1_000
-"""Changes of one cycle that are told one by one."""
 SCOPE = 1_000
 """Folders in one part of the last look for what was lost."""
 
+READING = 120.0
+"""Seconds that may pass between two results of the reading child: of a batch that hangs, and then
+of its first item alone (see ``child``)."""
+
 PATIENCE = 10.0
 """Seconds that a command waits for what settles."""
-
-
-@dataclass
-class Cycle:
-    """What one cycle was asked, saw, decided and did, added up over its parts.
-
-    Of a look at the whole root, lists keep the first ``MANY`` only; ``counts`` counts all.
-    """
-
-    request: Request
-    scope: Scope
-    """What was looked at: the request's scope and the folders that moves led to."""
-    folders: int = 0
-    artifacts: int = 0
-    """Of the folders that were not what they were."""
-    counts: Counter[str] = field(default_factory=Counter)
-    """Verb -> events that were applied."""
-    planned: Counter[str] = field(default_factory=Counter)
-    """Verb -> events that were planned: all there is of a dry run."""
-    plan: Plan = field(default_factory=Plan)
-    report: Report = field(default_factory=Report)
-    dues: dict[str, int] = field(default_factory=dict)
-    """Folder -> when the first of what settles in it will have, in ns since the epoch."""
-    blind: dict[str, str] = field(default_factory=dict)
-    """Every path that nothing can be said about, with the reason."""
-    skipped: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """What was applied and is an event in a model's life."""
-        return tuple(one.change for one in self.report.events)
-
-    @property
-    def unfinished(self) -> tuple[str, ...]:
-        """Paths to look at again: changed while they were read, or since."""
-        return (*self.plan.again, *self.report.dropped)
-
-    def add(self, part: "_Part") -> None:
-        """Take one part in."""
-        most = MANY if self.request.scope == ROOT else None
-        plan, report = part.plan, part.report
-        self.scope |= part.scope
-        self.folders += len(part.snapshot.folders)
-        self.artifacts += len(part.snapshot.artifacts)
-        self.counts.update(str(one.change.verb) for one in report.events)
-        self.planned.update(str(change.verb) for change in plan.events)
-        self.plan = Plan(
-            (*self.plan.changes, *plan.changes)[:most],
-            (*self.plan.settling, *plan.settling)[:most],
-            again=(*self.plan.again, *plan.again),
-        )
-        self.report = Report(
-            (*self.report.applied, *report.applied)[:most],
-            (*self.report.dropped, *report.dropped),
-        )
-        for seen in plan.settling:
-            self.dues[seen.folder] = min(seen.due, self.dues.get(seen.folder, seen.due))
-        self.blind |= {**part.snapshot.blind, **plan.blind}
-        self.skipped |= part.snapshot.skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +63,13 @@ class _Job:
 
     root_fd: int
     request: Request
-    trashed: frozenset[int]
+    trashed: Mapping[int, Verb]
     dry_run: bool
     reread: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What became of one part of a cycle."""
-
-    scope: Scope
-    snapshot: Snapshot
-    plan: Plan
-    report: Report
-    loose: frozenset[str]
-    """Folders that models are gone from: to be looked at again when all was seen."""
+def _nothing() -> None:
+    """Nobody waits."""
 
 
 @dataclass
@@ -148,10 +87,12 @@ class Reconciler:
     """What settled when it was last looked at, by path."""
     slice: int = scan.SLICE
     """Artifacts in one part of a large cycle."""
-    between: Callable[[], None] = lambda: None
+    between: Callable[[], None] = _nothing
     """Called between the parts of a large cycle: what is due meanwhile need not wait."""
     mounts: frozenset[str] | None = None
     """Mount points below the root, known so far; None until the registry was asked."""
+    links: frozenset[str] | None = None
+    """Symlinks below the root, known so far; None until the registry was asked."""
     broken: dict[str, tuple[Part, ...]] = field(default_factory=dict)
     """What a child could not finish once, by path: the second time it is the file's own fault."""
 
@@ -175,17 +116,17 @@ class Reconciler:
         """
         started = time.monotonic()
         with open_root(Path(self.root.path), self.root.uuid) as root_fd:
-            trashed = frozenset() if dry_run else self._settle_intents(root_fd)
+            trashed = {} if dry_run else recover(self.registry, self.root.root_id, root_fd)
             job = _Job(root_fd, request, trashed, dry_run, reread)
             cycle = Cycle(request, request.scope)
-            for part in self._parts(job, cycle):
+            for part in self._parts(job):
                 cycle.add(part)
             if request.scope == ROOT and not dry_run and not cycle.report.dropped:
                 self._note_naming()
         cycle.seconds = time.monotonic() - started
         return cycle
 
-    def _parts(self, job: "_Job", cycle: "Cycle") -> Iterator["_Part"]:
+    def _parts(self, job: "_Job") -> Iterator[Portion]:
         """One part where the scope is small; else slice after slice, and then what was lost.
 
         A model that is gone from one slice may lie in another: only when all were seen is it
@@ -197,18 +138,18 @@ class Reconciler:
         slices = scan.walk(job.root_fd, scope, self.naming, known, most=self.slice)
         first, second = next(slices), next(slices, None)
         if second is None:
-            yield self._part(job, scope, replace(first, scope=scope), known)
+            yield from self._part(job, scope, replace(first, scope=scope), known)
             return
         unseen = set(self.registry.fingerprints(self.root.root_id, scope))
         for snapshot in chain([first, second], slices):
-            part = self._part(job, snapshot.scope, snapshot, known, final=False)
             unseen -= snapshot.folders.keys()
-            unseen |= part.loose
-            yield part
-            self.between()
+            for part in self._part(job, snapshot.scope, snapshot, known, final=False):
+                unseen |= part.loose
+                yield part
+            self._let_others_pass()
         places = sorted(unseen)
         for at in range(0, len(places), SCOPE):
-            yield self._part(job, folders(places[at : at + SCOPE]), None, {})
+            yield from self._part(job, folders(places[at : at + SCOPE]), None, {})
 
     def _part(
         self,
@@ -218,24 +159,41 @@ class Reconciler:
         known: Mapping[str, bytes | None],
         *,
         final: bool = True,
-    ) -> "_Part":
-        """Look, conclude and apply for one part of a scope."""
+    ) -> Iterator[Portion]:
+        """Look, conclude and apply for one part of a scope.
+
+        One folder may hold a hundred thousand new models: no more than make a slice are read at
+        once. A possible move widens the scope to the folder it came from, and looks anew.
+        """
         look = self._look(job, scope, snapshot, known)
-        plan = drift.conclude(
-            look.work,
-            look.readings,
-            kin=look.kin.lost,
-            resume=look.snapshot.resume,
-            trashed=job.trashed,
-            final=final,
-        )
-        report = Report()
-        if not job.dry_run:
-            report = self._apply(job.root_fd, plan, job.request, look.now)
-            if job.request.scope == ROOT:
-                self._note_folders(look, plan, report)
-        loose = frozenset() if final else frozenset(one.folder for one in look.work.gone)
-        return _Part(look.scope, look.snapshot, plan, report, loose)
+        read: dict[str, tuple[tuple[Part, ...], Reading]] = {}
+        while True:
+            work, left = look.work.split(self.slice)
+            readings = self._readings(work, read)
+            kin = self._find_kin(job.root_fd, work, readings)
+            wider = look.scope | folders(record.folder for record in kin.elsewhere)
+            if wider != look.scope:
+                look = self._look(job, wider, None, {})
+                continue
+            plan = drift.conclude(
+                work,
+                readings,
+                kin=kin.lost,
+                resume=look.snapshot.resume,
+                beside=look.snapshot.beside,
+                trashed=job.trashed,
+                final=final and left is None,
+            )
+            report = Report() if job.dry_run else self._apply(job, plan, look.snapshot.at)
+            look.note(plan, report)
+            if left is None:
+                break
+            yield Portion(look.scope, plan, report)
+            read.clear()
+            look.work = left.without(change.record for change in plan.changes)
+            self._let_others_pass()
+        self._remember(look, job)
+        yield look.tell(plan, report, loose=frozenset() if final else look.places_of_gone)
 
     def adopt_root(self) -> None:
         """Take the folder at the root's path for the root, at a person's word."""
@@ -252,12 +210,12 @@ class Reconciler:
     def cycle_until_settled(
         self, request: Request, *, patience: float = PATIENCE, reread: bool = False
     ) -> tuple[Cycle, ...]:
-        """Cycles over one scope until nothing in it settles, or ``patience`` seconds have passed.
+        """Cycles over one scope until nothing in it settles, or it did for ``patience`` seconds.
 
         The last one's plan names what still settles.
         """
-        give_up = time.monotonic() + patience
         cycles = [self.cycle(request, reread=reread)]
+        give_up = time.monotonic() + patience
         while wait := self._wait_for(cycles[-1], give_up):
             time.sleep(wait)
             cycles.append(self.cycle(request))
@@ -272,44 +230,6 @@ class Reconciler:
         # A clock set back makes a due lie far off: look again after `settle` at the latest.
         return max(min(*dues, self.settle, give_up - time.monotonic()), 0.01)
 
-    def _settle_intents(self, root_fd: int) -> frozenset[int]:
-        """Finish what a crash left half done; returns the models that the trash holds whole.
-
-        The registry says what was meant, the disk what was done. Where nothing had moved yet the
-        intent is dropped: its decision is old. Where something had, the rest follows.
-        """
-        if not self.registry.intents(self.root.root_id, unsettled=True):
-            return frozenset()
-        with moving_files(root_fd):
-            return frozenset(
-                intent.record.model_id
-                for intent in self.registry.intents(self.root.root_id, unsettled=True)
-                if self._settle_intent(root_fd, intent)
-            )
-
-    def _settle_intent(self, root_fd: int, intent: Intent) -> bool:
-        """Whether the trash holds it whole, on its way out."""
-        try:
-            entry = entry_of(intent)
-            held = trash.holds(root_fd, entry)
-            if intent.direction is Direction.BACK:
-                if held is trash.Held.WHOLE:
-                    self.registry.turn(intent.record.model_id, Direction.OUT)
-                elif held is trash.Held.PARTLY:
-                    trash.bring_back(root_fd, entry)
-                return False
-            if held is trash.Held.PARTLY:
-                trash.move_out(root_fd, entry, manifest_of(intent))
-            elif held is NOTHING:
-                self.registry.cancel(intent.record.model_id)
-                return False
-        except TrashError as error:
-            logs.get().error(
-                logs.FAILURE_RAISED, path=intent.record.path, error=error.message, hint=error.hint
-            )
-            return False
-        return True
-
     def _look(
         self,
         job: "_Job",
@@ -317,35 +237,21 @@ class Reconciler:
         snapshot: Snapshot | None,
         known: Mapping[str, bytes | None],
     ) -> "_Look":
-        """Compare; a possible move widens the scope to the folder it came from, and looks anew."""
-        readings: dict[str, Reading] = {}
-        read: dict[str, tuple[Part, ...]] = {}
-        while True:
-            if snapshot is None:
-                snapshot = scan.scan(job.root_fd, scope, self.naming, known)
-            snapshot = self._with_lost_mounts(snapshot)
-            now = snapshot.at
-            records = self._load(scope, snapshot, known)
-            work = drift.compare(
-                snapshot,
-                records,
-                now=now,
-                settle=self._settle_ns,
-                looks=self.looks,
-                trashed=job.trashed,
-                reread=job.reread,
-                rename=self._is_renaming,
-            )
-            fresh = [one for one in work.unread if read.get(one.path) != one.parts]
-            readings.update(self._read(fresh))
-            read.update((one.path, one.parts) for one in fresh)
-            kin = self._find_kin(job.root_fd, work, readings)
-            wider = scope | folders(record.folder for record in kin.elsewhere)
-            if wider == scope:
-                self._remember(scope, work)
-                readings = {one.path: readings[one.path] for one in work.unread}
-                return _Look(scope, now, known, snapshot, work, readings, kin)
-            scope, snapshot, known = wider, None, {}
+        """Scan, unless that is done, load, and compare."""
+        if snapshot is None:
+            snapshot = scan.scan(job.root_fd, scope, self.naming, known)
+        snapshot = self._with_lost_mounts(snapshot)
+        work = drift.compare(
+            snapshot,
+            self._load(scope, snapshot, known),
+            now=snapshot.at,
+            settle=self._settle_ns,
+            looks=self.looks,
+            trashed=job.trashed,
+            reread=job.reread,
+            rename=self._is_renaming,
+        )
+        return _Look(scope, snapshot, known, work)
 
     def _load(
         self, scope: Scope, snapshot: Snapshot, known: Mapping[str, bytes | None]
@@ -353,27 +259,41 @@ class Reconciler:
         """The rows to compare: none of the folders that are what they were."""
         if not snapshot.unchanged:
             return self.registry.load(self.root.root_id, scope)
-        looked_at = snapshot.folders.keys() | known.keys()
+        looked_at = snapshot.folders.keys() | scope.among(known.keys())
         return self.registry.load_folders(self.root.root_id, looked_at - snapshot.unchanged)
 
-    def _note_folders(self, look: "_Look", plan: Plan, report: Report) -> None:
+    def _remember(self, look: "_Look", job: "_Job") -> None:
+        """What the next look is to know of this one."""
+        self._note_settling(look)
+        if not job.dry_run:
+            self._note_links(look.snapshot)
+            if job.request.scope == ROOT:
+                self._note_folders(look)
+
+    def _note_folders(self, look: "_Look") -> None:
         """Remember the listings whose rows are equal to them now.
 
         After a look at the root only: after each event it would cost a second transaction.
         """
         snapshot = look.snapshot
         holding = look.known.keys() | {one.folder for one in snapshot.artifacts.values()}
-        unclear = (
-            *(seen.folder for seen in plan.settling),
-            *(home for path in (*plan.again, *report.dropped, *plan.blind) for home in homes(path)),
-        )
-        equal = (snapshot.fingerprints.keys() & holding) - set(unclear)
+        unclear = {home for path in look.unclear for home in homes(path)}
+        equal = (snapshot.fingerprints.keys() & holding) - unclear
         if equal:
             listed = {path: snapshot.fingerprints[path] for path in equal}
             self.registry.note_folders(self.root.root_id, listed)
 
-    def _with_lost_mounts(self, snapshot: Snapshot) -> Snapshot:
-        """A folder that was a mount point and is none now is a blind spot, however empty it is."""
+    def _note_links(self, snapshot: Snapshot) -> None:
+        """Remember the symlinks: what one of them leads to is never pruned."""
+        if self.links is None or snapshot.scope == ROOT:
+            self.links = load_links(self.registry, self.root.root_id)
+        gone = {path for path in self.links - snapshot.links if _is_gone(path, snapshot)}
+        if gone or not snapshot.links <= self.links:
+            note_links(self.registry, self.root.root_id, seen=snapshot.links, gone=gone)
+            self.links = (self.links - gone) | snapshot.links
+
+    def lost_mounts(self) -> dict[str, str]:
+        """Folder that was a mount point and is none now -> that: a blind spot, however empty."""
         if self.mounts is None:
             self.mounts = self.registry.mounts(self.root)
         there = mounts_below(self.root.path)
@@ -381,7 +301,10 @@ class Reconciler:
         if self.registry.mode is not Mode.READ and not known <= self.mounts:
             self.registry.add_mounts(self.root, known - self.mounts)
             self.mounts |= known
-        lost = dict.fromkeys(self.mounts - there, "a mount point that is none now: is it mounted?")
+        return dict.fromkeys(self.mounts - there, "a mount point that is none now: is it mounted?")
+
+    def _with_lost_mounts(self, snapshot: Snapshot) -> Snapshot:
+        lost = self.lost_mounts()
         return replace(snapshot, blind={**snapshot.blind, **lost}) if lost else snapshot
 
     @property
@@ -401,17 +324,24 @@ class Reconciler:
     def _settle_ns(self) -> int:
         return int(self.settle * 1e9)
 
-    def _read(self, artifacts: Iterable[Artifact]) -> dict[str, Reading]:
-        jobs = [(self.root.path, artifact) for artifact in artifacts]
-        results = self.child.map(jobs)
-        return {
-            artifact.path: self._reading_of(artifact, result)
-            for (_, artifact), result in zip(jobs, results, strict=True)
-        }
+    def _readings(
+        self, work: Work, read: dict[str, tuple[tuple[Part, ...], Reading]]
+    ) -> dict[str, Reading]:
+        """What must be read, read; ``read`` is what was a moment ago, and is not read again."""
+        fresh = [one for one in work.unread if read.get(one.path, ((),))[0] != one.parts]
+        held = _held_by_writers(fresh)
+        read.update((one.path, (one.parts, held[one.path])) for one in fresh if one.path in held)
+        free = [one for one in fresh if one.path not in held]
+        jobs = [(self.root.path, artifact) for artifact in free]
+        pulse.beat(READING)
+        for artifact, result in zip(free, self.child.map(jobs), strict=True):
+            read[artifact.path] = artifact.parts, self._reading_of(artifact, result)
+        return {one.path: read[one.path][1] for one in work.unread}
 
     def _reading_of(self, artifact: Artifact, result: Reading | Broken) -> Reading:
         """A child may be killed for want of memory, or starve beside busy trainers: one failure
         proves nothing about a file, and a row called unreadable would not be read again."""
+        pulse.beat(READING)
         before = self.broken.pop(artifact.path, None)
         if not isinstance(result, Broken):
             return result
@@ -426,31 +356,40 @@ class Reconciler:
             return Kin((), ())
         seen = [readings[artifact.path].fingerprint for artifact in work.unread]
         kin = self.registry.find_kin(self.root.root_id, work.unread, filter(None, seen))
-        return replace(kin, lost=tuple(r for r in kin.lost if not self._is_held(root_fd, r)))
+        trashed = [record.model_id for record in kin.lost if record.state is State.TRASHED]
+        held = {
+            model_id
+            for model_id, intent in find_intents(self.registry, trashed).items()
+            if trash.holds(root_fd, entry_of(intent)) is not trash.Held.NOTHING
+        }
+        # What our trash holds, nothing on disk can be.
+        return replace(kin, lost=tuple(one for one in kin.lost if one.model_id not in held))
 
-    def _is_held(self, root_fd: int, record: Record) -> bool:
-        """Whether our trash holds a row's files: then nothing on disk can be that model."""
-        if record.state is not State.TRASHED:
-            return False
-        intent = self.registry.intent_of(record.model_id)
-        return intent is not None and trash.holds(root_fd, entry_of(intent)) is not NOTHING
-
-    def _remember(self, scope: Scope, work: Work) -> None:
+    def _note_settling(self, look: "_Look") -> None:
         """What settles now is compared with the next look; what no longer does is forgotten.
 
         Only absence, and times in the future, need two looks; the rest settles by time alone.
         """
+        scope = look.scope
         for path in [path for path, one in self.looks.items() if scope.covers(one.folder)]:
             del self.looks[path]
-        self.looks.update((one.path, one) for one in work.settling if one.needs_two_looks)
+        self.looks.update((one.path, one) for one in look.work.settling if one.needs_two_looks)
 
-    def _apply(self, root_fd: int, plan: Plan, request: Request, now: int) -> Report:
+    def _apply(self, job: "_Job", plan: Plan, now: int) -> Report:
         if not plan.changes:
             return Report()
         if self.root.uuid is None:
-            self._meet_root(root_fd)
-        writer = Writer(self.root.root_id, self.naming, request.cause, self.actor, now)
-        return self.registry.apply(plan, writer, partial(_still_holds, root_fd))
+            self._meet_root(job.root_fd)
+        writer = Writer(self.root.root_id, self.naming, job.request.cause, self.actor, now)
+        return self.registry.apply(plan, writer, partial(_still_holds, job.root_fd))
+
+    def _let_others_pass(self) -> None:
+        """Let what is due meanwhile have its turn; one such turn is not interrupted by another."""
+        between, self.between = self.between, _nothing
+        try:
+            between()
+        finally:
+            self.between = between
 
     def _meet_root(self, root_fd: int) -> None:
         """Put our marker on the root, or take note of the one that it bears.
@@ -479,31 +418,32 @@ class Reconciler:
         )
 
 
-def entry_of(intent: Intent) -> trash.Entry:
-    """What the trash moves for an intent: the files, never a trainer's temporary folder."""
-    parts = tuple(part for part in intent.record.parts if part.role is not Role.TEMPORARY)
-    return trash.Entry(intent.record.path, intent.trash_path, parts)
-
-
-def manifest_of(intent: Intent) -> dict[str, object]:
-    """What stands beside the files in the trash, for the day when the registry is lost."""
-    return {
-        "model_id": intent.record.model_id,
-        "fingerprint": intent.record.fingerprint,
-        "reasons": list(intent.reasons),
-    }
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Look:
+    """What was seen of a part of a scope, and what of it is yet to be concluded."""
+
     scope: Scope
-    now: int
+    snapshot: Snapshot
     known: Mapping[str, bytes | None]
     """The folders that hold models -> what their listing was when it was last equal to them."""
-    snapshot: Snapshot
     work: Work
-    readings: dict[str, Reading]
-    kin: Kin
+    unclear: set[str] = field(default_factory=set)
+    """Paths whose rows may not be equal to the disk yet."""
+
+    def note(self, plan: Plan, report: Report) -> None:
+        """Take in what became of some of the work."""
+        settling = (one.path for one in plan.settling)
+        self.unclear.update(settling, plan.again, plan.blind, report.dropped)
+
+    def tell(self, plan: Plan, report: Report, loose: frozenset[str]) -> Portion:
+        """The last part of it, which tells what was seen in all."""
+        seen = self.snapshot
+        count = len(seen.folders), len(seen.artifacts)
+        return Portion(self.scope, plan, report, *count, seen.blind, seen.skipped, loose)
+
+    @property
+    def places_of_gone(self) -> frozenset[str]:
+        return frozenset(record.folder for record in self.work.gone)
 
 
 def _marker_or_none(root_fd: int) -> Marker | None:
@@ -514,10 +454,28 @@ def _marker_or_none(root_fd: int) -> Marker | None:
         return None
 
 
+def _held_by_writers(artifacts: Sequence[Artifact]) -> dict[str, Reading]:
+    """Path -> not yet: what a writer has locked may look whole whenever it was flushed."""
+    held = find_writers(part for one in artifacts for part in one.files)
+    return {
+        one.path: Reading(Outcome.CHANGED, reason=f"it is {held[part.path]}")
+        for one in artifacts
+        for part in one.files
+        if part.path in held
+    }
+
+
 def _with_saved_models(scope: Scope) -> Scope:
     """What changes in ``variables/`` or ``assets/`` is told by the folder that holds them."""
     inner = (one for one in scope.folders | scope.trees if one.rpartition("/")[2] in INNER)
     return scope | folders(map(parent_of, inner))
+
+
+def _is_gone(link: str, snapshot: Snapshot) -> bool:
+    """Whether a symlink that is not among a snapshot's was in a folder that it tells of."""
+    folder = parent_of(link)
+    is_told = snapshot.scope.covers(folder) and folder not in snapshot.unchanged
+    return is_told and snapshot.absent_since(folder) is not None and not snapshot.hides(link)
 
 
 def _still_holds(root_fd: int, change: Change) -> bool:
@@ -535,9 +493,10 @@ def _still_holds(root_fd: int, change: Change) -> bool:
 def _has_left(root_fd: int, record: Record) -> bool:
     """Whether nothing that makes the model is in its place; another's files may be.
 
-    A graph or a temporary folder that stayed behind is no model.
+    A graph, a temporary folder or a note that stayed behind is no model.
     """
-    needed = [part for part in record.parts if part.role not in (Role.GRAPH, Role.TEMPORARY)]
+    idle = {Role.GRAPH, Role.TEMPORARY, *ASIDE}
+    needed = [part for part in record.parts if part.role not in idle]
     try:
         return not any(scan.is_file(root_fd, part) for part in needed)
     except OSError:

@@ -8,15 +8,25 @@ lstat'ed, but for the small state files.
 import errno
 import os
 import stat
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from watcherd.artifact import Artifact, FileFact, Part, Snapshot, fact_from
+from watcherd import pulse
+from watcherd.artifact import (
+    Artifact,
+    FileFact,
+    Part,
+    Snapshot,
+    fact_from,
+    without_companions,
+)
 from watcherd.grouping import NOT_FOLLOWED, Grouped, folders_in, group, join
-from watcherd.listing import Row, list_folder, open_folder
+from watcherd.lister import Lister
+from watcherd.listing import Found, Row, list_folder, open_folder
 from watcherd.naming import Naming, read_state_file
 from watcherd.scope import Scope, folders, lineage, parent_of
 
@@ -41,12 +51,8 @@ def scan(
     A folder that cannot be read is a blind spot, never an empty one. A folder of the scope that is
     not there is proven absent by the nearest folder above that is.
     """
-    look = _Look(root_fd, naming, known or {})
-    for tree in sorted(scope.trees):
-        look.at_trees([tree])
-    for folder in sorted(scope.folders):
-        look.at_folder(folder)
-    return look.snapshot(scope)
+    (whole,) = walk(root_fd, scope, naming, known or {}, most=sys.maxsize)
+    return replace(whole, scope=scope)
 
 
 def walk(
@@ -62,22 +68,20 @@ def walk(
     Each slice names in its scope the folders that it looked at. One slice knows nothing of another:
     that a folder is gone only a look at it by its name can prove.
     """
-    waiting = [*sorted(scope.trees), *sorted(scope.folders)]
-    deep = scope.trees
-    seen: set[str] = set()
-    look = _Look(root_fd, naming, known)
-    while waiting:
-        place = waiting.pop()
-        if place in seen:
-            continue
-        seen.add(place)
-        below = look.at_folder(place)
-        if place in deep or place not in scope.folders:
-            waiting.extend(below)
-        if len(look.artifacts) >= most:
-            yield look.snapshot(look.scope)
-            look = _Look(root_fd, naming, known)
-    yield look.snapshot(look.scope)
+    places = sorted(scope.trees | scope.folders)
+    seen = set(places)
+    with Lister(root_fd, known) as lister:
+        look = _Look(root_fd, naming, known)
+        lister.put(place for place in places if look.may_enter(place))
+        for folder, found in lister:
+            pulse.beat()
+            below = look.take(folder, found)
+            if folder not in scope.folders:
+                lister.put(one for one in below if one not in seen and look.may_enter(one))
+            if len(look.artifacts) >= most and not lister.is_done:
+                yield look.snapshot()
+                look = _Look(root_fd, naming, known, at=lister.since)
+        yield look.snapshot()
 
 
 def fact_of(root_fd: int, path: str) -> FileFact | None:
@@ -110,10 +114,26 @@ def _lstat(root_fd: int, path: str) -> os.stat_result | None:
         raise
 
 
+def targets_of(root: str, links: Iterable[str]) -> dict[str, str]:
+    """Symlink -> the file or folder that it leads to now, both below the root.
+
+    Left out is what leads out of the root, nowhere, or is no link any more.
+    """
+    inside = f"{root.rstrip('/')}/"
+    # realpath(3) only looks at links; nothing that they lead to is opened.
+    found = {path: os.path.realpath(inside + path) for path in links}
+    return {
+        path: target.removeprefix(inside)
+        for path, target in found.items()
+        if target.startswith(inside) and target != inside + path and os.path.lexists(target)
+    }
+
+
 def is_unchanged(root_fd: int, artifact: Artifact) -> bool:
-    """Whether every part still has the facts that a snapshot saw."""
+    """Whether every part still has the facts that a snapshot saw; what accompanies it may not."""
     with suppress(OSError):
-        return all(fact_of(root_fd, part.path) == part.fact for part in artifact.parts)
+        own = without_companions(artifact.parts)
+        return all(fact_of(root_fd, part.path) == part.fact for part in own)
     return False
 
 
@@ -132,18 +152,20 @@ class _Look:
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     blind: dict[str, str] = field(default_factory=dict)
     unfollowed: dict[str, str] = field(default_factory=dict)
+    links: set[str] = field(default_factory=set)
     ignored: set[str] = field(default_factory=set)
     resume: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)
+    beside: dict[str, FileFact] = field(default_factory=dict)
 
     @property
     def scope(self) -> Scope:
         """What was looked at, and could be."""
         return folders({*self.folders, *self.absent, *self.blind})
 
-    def snapshot(self, scope: Scope) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         return Snapshot(
-            scope=scope,
+            scope=self.scope,
             at=self.at,
             folders=self.folders,
             artifacts=self.artifacts,
@@ -152,49 +174,53 @@ class _Look:
             absent=self.absent,
             blind=self.blind,
             unfollowed=self.unfollowed,
+            links=frozenset(self.links),
             ignored=frozenset(self.ignored),
             resume=frozenset(self.resume),
             skipped=self.skipped,
+            beside=self.beside,
         )
 
-    def at_trees(self, waiting: list[str]) -> None:
-        """Look at folders and all below them."""
-        while waiting:
-            waiting.extend(self.at_folder(waiting.pop()))
-
-    def at_folder(self, folder: str) -> list[str]:
-        """Look at one folder; returns the paths of the folders in it."""
-        if folder in self.folders:
-            return []
-        if folder and (pattern := self.naming.ignores(folder)):
+    def may_enter(self, folder: str) -> bool:
+        """Whether a folder is to be listed."""
+        pattern = self.naming.ignores(folder) if folder else None
+        if pattern:
             self.unfollowed[folder] = f"ignored by {pattern}"
+        return not pattern
+
+    def take(self, folder: str, found: Found | OSError) -> list[str]:
+        """Take a folder's listing in; returns the paths of the folders in it."""
+        if isinstance(found, OSError):
+            self._note_failure(folder, found)
             return []
+        mtime_ns, names, rows, fingerprint = found
+        self.folders[folder] = mtime_ns
+        if rows is None:
+            self.unchanged.add(folder)
+            return folders_in(folder, names)
         try:
-            with open_folder(self.root_fd, folder) as folder_fd:
-                return self._take(folder, folder_fd)
+            return self._take(folder, names, rows, fingerprint)
         except OSError as error:
+            del self.folders[folder]
             self._note_failure(folder, error)
             return []
 
-    def _take(self, folder: str, folder_fd: int) -> list[str]:
-        mtime_ns, names, rows, fingerprint = list_folder(folder_fd)
-        self.folders[folder] = mtime_ns
-        if self.known.get(folder) == fingerprint:
-            self.unchanged.add(folder)
-            return folders_in(folder, names)
-
+    def _take(
+        self, folder: str, names: list[str], rows: list[Row], fingerprint: bytes
+    ) -> list[str]:
         asked: list[str] = []
 
         def fact_in(name: str) -> FileFact | None:
             asked.append(name)
-            with suppress(FileNotFoundError):
-                return fact_from(os.stat(name, dir_fd=folder_fd, follow_symlinks=False))
+            with suppress(FileNotFoundError), open_folder(self.root_fd, folder) as folder_fd:
+                found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+                return None if stat.S_ISLNK(found.st_mode) else fact_from(found)
             return None
 
         def inside(name: str) -> tuple[list[str], list[Row]]:
             asked.append(name)
             try:
-                with open_folder(folder_fd, name) as below_fd:
+                with open_folder(self.root_fd, join(folder, name)) as below_fd:
                     return list_folder(below_fd)[1:3]
             except OSError as error:
                 if error.errno not in (*_ABSENT, errno.ELOOP):
@@ -207,16 +233,19 @@ class _Look:
             self.fingerprints[folder] = fingerprint
         self.artifacts.update(grouped.artifacts)
         self.unfollowed.update(grouped.unfollowed)
+        self.links.update(grouped.unfollowed)
         self.ignored.update(grouped.ignored)
         self.skipped.update(grouped.skipped)
+        self.beside.update(grouped.beside)
         for name in grouped.state_files:
-            self._take_state_file(folder, folder_fd, name, grouped)
+            self._take_state_file(folder, name, grouped)
         return grouped.below
 
-    def _take_state_file(self, folder: str, folder_fd: int, name: str, grouped: Grouped) -> None:
+    def _take_state_file(self, folder: str, name: str, grouped: Grouped) -> None:
         """What cannot be read may name any: all of its folder are as if it named them."""
         try:
-            latest = _latest_named_by(folder_fd, name)
+            with open_folder(self.root_fd, folder) as folder_fd:
+                latest = latest_named_by(folder_fd, name)
         except OSError:
             self.resume.update(grouped.artifacts)
         else:
@@ -229,7 +258,7 @@ class _Look:
         elif error.errno in _ABSENT and folder:
             self._prove_absent(folder)
         else:
-            self.blind[folder] = f"cannot be read: {os.strerror(error.errno or errno.EIO)}"
+            self.blind[folder] = why_blind(error)
 
     def _prove_absent(self, folder: str) -> None:
         """By the nearest folder above that is there; absence is as young as its mtime."""
@@ -244,7 +273,12 @@ class _Look:
                     return
 
 
-def _latest_named_by(folder_fd: int, name: str) -> str | None:
+def why_blind(error: OSError) -> str:
+    """Why nothing can be said about a folder, in words for a person."""
+    return f"cannot be read: {os.strerror(error.errno or errno.EIO)}"
+
+
+def latest_named_by(folder_fd: int, name: str) -> str | None:
     """The prefix that a state file names as ``model_checkpoint_path``. Raises OSError."""
     try:
         state_fd = os.open(name, _STATE_FILE, dir_fd=folder_fd)

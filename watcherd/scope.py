@@ -1,6 +1,7 @@
 """A scope names where to look: the whole models root, or some folders below it. A plain value."""
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -98,6 +99,14 @@ class Scope:
     def covers(self, folder: str) -> bool:
         """Whether the files of this folder are looked at."""
         return folder in self.folders or folder in self.trees or _is_below_any(folder, self.trees)
+
+    def among(self, paths: AbstractSet[str]) -> AbstractSet[str]:
+        """Those of many folders that are looked at."""
+        if self.trees == {""}:
+            return paths
+        if not self.trees:
+            return paths & self.folders
+        return {path for path in paths if self.covers(path)}
 
 
 def tree(*paths: str) -> Scope:

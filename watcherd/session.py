@@ -11,33 +11,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
-
-from watcherd import journal, logs, naming
-from watcherd.config import Cron, Settings, Timing
+from watcherd import journal, logs, naming, pulse
+from watcherd.config import Settings
+from watcherd.cycle import Cycle
 from watcherd.errors import Refused, RootSuspended, WatcherdError
+from watcherd.footing import CHECK, Footing
 from watcherd.inbox import Inbox
-from watcherd.notify import notify
 from watcherd.pruner import Pruner
-from watcherd.reconciler import Cycle, Reconciler
+from watcherd.reconciler import Reconciler
+from watcherd.schedule import Schedule
 from watcherd.scope import ROOT, Cause, Request, folders, homes, parent_of
-from watcherd.watch import Trouble, Watch
+from watcherd.watch.kernel import Names
+from watcherd.watch.lookout import Lookout
 from watcherd.wiring import pruner_of
 
-CHECK = 2.0
-"""Seconds between two looks at the root's identity and at the watch."""
+PRUNE_SECONDS = 3600.0
+"""A prune may go on without a sign of life for so long: to another file system it copies."""
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 300.0
 """Seconds until a failing cycle is tried again; doubled each time."""
-
-_TROUBLES = {
-    Trouble.OVERFLOW: logs.WATCH_OVERFLOW,
-    Trouble.LIMIT: logs.WATCH_DEGRADED,
-    Trouble.LOST: logs.WATCH_LOST,
-}
 
 
 @dataclass
@@ -56,41 +48,55 @@ class Session:
     """Path -> why it could not be looked at, of all cycles so far."""
     _tries: dict[str, int] = field(default_factory=dict)
     """Path -> how often in a row its change no longer held."""
-    _watch: Watch | None = None
+    _footing: Footing = field(init=False)
     _backoff: float = 0.0
     _refused: str = ""
+    _prune_errors: dict[str, str] = field(default_factory=dict)
+    """What of the prune job failed last -> why."""
+    _unmoved: dict[str, str] = field(default_factory=dict)
+    """Path -> why it could not be moved to the trash last time."""
+    _unpurged: dict[str, str] = field(default_factory=dict)
+    """Path -> why it could not be purged last time."""
+
+    def __post_init__(self) -> None:
+        models, watch, schedule = self.settings.models, self.settings.watch, self.settings.schedule
+        names = Names(
+            self._is_relevant, naming.is_ignored_folder, naming.temporary_of, naming.note_of
+        )
+        wishes = {
+            "reconcile": (schedule.reconcile, self._want_root),
+            "prune": (schedule.prune, self._want_prune),
+        }
+        self._footing = Footing(
+            self.reconciler,
+            Lookout(models.root, self._put, self._want_look, names, watch.use, watch.poll),
+            Schedule(wishes),
+        )
 
     def work(self, should_end: Callable[[], bool], on_change: Callable[[], None]) -> None:
         """Watch, scan, and follow the disk until told to end or the watch is lost.
 
         Raises RootSuspended where the root goes. ``on_change`` is called when there is news.
         """
-        with self._watched() as watch, self._scheduled():
-            self.reconciler.warm()
+        with self._footing.stood_upon():
             self.reconciler.between = self._let_small_ones_pass
             self.inbox.put(Request(ROOT, Cause.STARTUP))
             on_change()
-            while not should_end() and watch.is_healthy():
-                notify(WATCHDOG=1)
+            while not should_end() and self._stands():
                 if request := self.inbox.take(CHECK):
                     self._guarded(lambda: self._cycle(request), request)
                     on_change()
                 if self.prune_wanted.is_set() and self.is_whole:
                     self.prune_wanted.clear()
+                    pulse.beat(PRUNE_SECONDS)
                     self._prune_guarded()
+                    self._footing.note_work()
                     on_change()
 
     def describe(self) -> dict[str, Any]:
         """What ``status`` shows of a running daemon."""
-        coverage = self._watch.coverage() if self._watch else None
         return {
-            "coverage": {
-                "watched": coverage.watched if coverage else 0,
-                "folders": (coverage.watched + coverage.refused + coverage.unreadable)
-                if coverage
-                else 0,
-                "overflows": coverage.overflows if coverage else 0,
-            },
+            **self._footing.describe(),
             "backlog": self.inbox.backlog,
             "first_scan_done": self.is_whole,
             "blind": self.blind,
@@ -98,6 +104,13 @@ class Session:
         }
 
     # -- the worker -------------------------------------------------------------------------------
+
+    def _stands(self) -> bool:
+        """Whether what the work rests upon does; where the clock's wishes were lost, they are made
+        up for."""
+        if self._footing.mend_schedule():
+            self._want_root()
+        return self._footing.look()
 
     def _guarded(self, act: Callable[[], None], request: Request | None = None) -> None:
         """Do it; where the registry fails, say so once and try again later, less and less often."""
@@ -115,13 +128,18 @@ class Session:
             self._note_success()
 
     def _prune_guarded(self) -> None:
-        """A prune that fails is said, and comes again by its own schedule."""
-        try:
-            self._prune()
-        except RootSuspended:
-            raise
-        except WatcherdError as error:
-            logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
+        """A prune that fails is said once, and comes again by its own schedule. The trash is purged
+        all the same: where the disk is full that is what helps."""
+        for act in (self._prune, self._purge):
+            try:
+                act()
+                self._prune_errors.pop(act.__name__, None)
+            except RootSuspended:
+                raise
+            except WatcherdError as error:
+                if self._prune_errors.get(act.__name__) != error.message:
+                    logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
+                self._prune_errors[act.__name__] = error.message
 
     def _put_back(self, request: Request | None) -> None:
         if request is not None:
@@ -143,14 +161,18 @@ class Session:
         self._note_blind(cycle)
         if request.scope == ROOT:
             self.is_whole = True
-            self._heal()
-        journal.tell_cycle(cycle, self.reconciler.registry)
+            self._footing.lookout.scanned = cycle.folders
+            self._footing.lookout.heal()
+        if cycle.planned or cycle.unfinished:
+            self._footing.note_work()
+        is_poll = request == Request(self._footing.lookout.polled, Cause.TIMER)
+        journal.tell_cycle(cycle, self.reconciler.registry, is_routine=is_poll)
         self.inbox.done(request, cycle.seconds)
         self._look_again(cycle)
 
     def _let_small_ones_pass(self) -> None:
         """Between the slices of a look at the root: a new save does not wait for its end."""
-        notify(WATCHDOG=1)
+        self._stands()
         request = self.inbox.take(0)
         if request is None:
             return
@@ -158,15 +180,6 @@ class Session:
             self.inbox.put(request)  # after this one
         else:
             self._guarded(lambda: self._cycle(request), request)
-
-    def _heal(self) -> None:
-        """Watch what could not be watched before: a limit was raised, a permission was given."""
-        if self._watch is None:
-            return
-        was_limited = self._watch.coverage().refused > 0
-        self._watch.heal()
-        if was_limited and not self._watch.coverage().refused:
-            logs.get().info(logs.WATCH_HEALED, watched=self._watch.coverage().watched)
 
     def _look_again(self, cycle: Cycle) -> None:
         """Each folder once more, when the first of what settles in it will have."""
@@ -206,72 +219,40 @@ class Session:
             self._refused = error.message
             return
         self._refused = ""
-        journal.tell_prune(pruned, self.reconciler.registry, Cause.TIMER)
+        registry = self.reconciler.registry
+        self._unmoved = journal.tell_prune(pruned, registry, Cause.TIMER, self._unmoved)
         for cycle in pruned.cycles:
             self._look_again(cycle)
 
-    # -- what wakes it ----------------------------------------------------------------------------
+    def _purge(self) -> None:
+        emptied = self.pruner.purge(Cause.TIMER)
+        registry = self.reconciler.registry
+        self._unpurged = journal.tell_purge(emptied, registry, Cause.TIMER, self._unpurged)
 
-    @contextmanager
-    def _watched(self) -> Iterator[Watch]:
-        self._watch = watch = Watch(
-            self.settings.models.root,
-            self.inbox.put,
-            is_relevant=self._is_relevant,
-            is_ignored_folder=naming.is_ignored_folder,
-            temporary_of=naming.temporary_of,
-            on_trouble=self._on_trouble,
-        )
-        try:
-            watch.start()
-            coverage = watch.coverage()
-            logs.get().info(logs.WATCH_STARTED, watched=coverage.watched, refused=coverage.refused)
-            yield watch
-        finally:
-            watch.stop()
+    # -- what wakes it ----------------------------------------------------------------------------
 
     def _is_relevant(self, name: str) -> bool:
         state_files = self.reconciler.naming.state_files
-        return naming.part_of(name) is not None or naming.is_state_file(name, state_files)
+        is_file = naming.part_of(name) or naming.note_of(name)
+        return is_file is not None or naming.is_state_file(name, state_files)
 
-    def _on_trouble(self, trouble: Trouble) -> None:
-        """In a thread of the watch: tell, and let the worker see to it."""
-        coverage = self._watch.coverage() if self._watch else None
-        logs.get().warning(
-            _TROUBLES[trouble],
-            watched=coverage.watched if coverage else 0,
-            refused=coverage.refused if coverage else 0,
-            reason=coverage.reason if coverage else "",
-        )
+    def _put(self, request: Request) -> None:
+        """In a thread of the watch."""
+        self.inbox.put(request)
+        if request.cause is Cause.EVENT and self._footing.want_reader():
+            self.inbox.wake()
+
+    def _want_look(self) -> None:
+        """In a thread of the watch."""
+        self._footing.look_soon()
         self.inbox.wake()
 
-    @contextmanager
-    def _scheduled(self) -> Iterator[None]:
-        scheduler = BackgroundScheduler()
-        schedule = self.settings.schedule
-        jobs: tuple[tuple[Timing, Callable[[], None]], ...] = (
-            (schedule.reconcile, lambda: self.inbox.put(Request(ROOT, Cause.TIMER))),
-            (schedule.prune, self._want_prune),
-        )
-        for timing, job in jobs:
-            if timing is not None:
-                scheduler.add_job(job, _trigger(timing), coalesce=True, misfire_grace_time=None)
-        scheduler.start()
-        try:
-            yield
-        finally:
-            scheduler.shutdown(wait=False)
+    def _want_root(self) -> None:
+        self.inbox.put(Request(ROOT, Cause.TIMER))
 
     def _want_prune(self) -> None:
         self.prune_wanted.set()
         self.inbox.wake()
-
-
-def _trigger(timing: Timing) -> BaseTrigger:
-    if isinstance(timing, Cron):
-        return CronTrigger.from_crontab(timing.line)
-    assert timing is not None  # "off" makes no job
-    return IntervalTrigger(seconds=timing.seconds)
 
 
 @contextmanager

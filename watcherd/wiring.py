@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from watcherd import config
 from watcherd.config import Settings, naming_of
-from watcherd.errors import RegistryError, RootSuspended
+from watcherd.errors import NoRegistry, RootSuspended
 from watcherd.pruner import Policy, Pruner
 from watcherd.reconciler import Reconciler
 from watcherd.registry import Mode, Registry, Root, path_of
-from watcherd.retention import Rule
+from watcherd.retention import Best, Rule
 from watcherd.root import HOUSE, make_house, open_root, read_marker
 
 DAEMON = "daemon"
@@ -73,7 +74,7 @@ def looking(settings: Settings) -> Iterator[Reconciler]:
     with open_registry(settings, Mode.READ) as registry:
         root = registry.root(str(settings.models.root))
         if root is None:
-            raise RegistryError(
+            raise NoRegistry(
                 f"the registry {settings.registry.url} does not know {settings.models.root}",
                 hint="watcherd reconcile makes them acquainted, and so does watcherd run",
             )
@@ -130,17 +131,35 @@ def _refuse_copy(known: Root, path: Path) -> None:
 def pruner_of(settings: Settings, reconciler: Reconciler) -> Pruner:
     """The pruner that these settings ask for."""
     retention = settings.retention
-    rules = tuple(
-        Rule(rule.max_to_keep, rule.match.globs())
-        for rule in retention.rule
-        if rule.max_to_keep is not None
-    )
     policy = Policy(
-        rules=rules,
+        rules=rules_of(settings),
         dry_run=retention.dry_run,
         min_age=retention.min_age,
         trash_for=retention.trash_for,
         max_prune_count=retention.max_prune_count,
         max_prune_fraction=retention.max_prune_fraction,
+        min_free_space=retention.min_free_space,
     )
     return Pruner(reconciler, policy)
+
+
+def rules_of(settings: Settings) -> tuple[Rule, ...]:
+    """The retention rules that these settings ask for."""
+    return tuple(map(_rule_of, settings.retention.rule))
+
+
+def _rule_of(asked: config.Rule) -> Rule:
+    best = asked.keep_best
+    return Rule(
+        match=asked.match.globs(),
+        per=asked.per,
+        max_to_keep=asked.max_to_keep,
+        keep_checkpoint_every_n_hours=asked.keep_checkpoint_every_n_hours,
+        keep_every_n_steps=asked.keep_every_n_steps,
+        keep_within=asked.keep_within,
+        keep_daily=asked.keep_daily,
+        keep_weekly=asked.keep_weekly,
+        keep_monthly=asked.keep_monthly,
+        keep_tags=asked.keep_tags,
+        keep_best=Best(best.metric, best.mode, best.count) if best is not None else None,
+    )

@@ -6,15 +6,23 @@ import typer
 
 from watcherd import __version__
 from watcherd.cli import (
+    alias,
     config,
+    explain,
     history,
     list_,
+    note,
+    pin,
     prune,
     reconcile,
+    record,
     restore,
+    rm,
     run,
     show,
     status,
+    tag,
+    trash,
 )
 from watcherd.cli.options import Call, ConfigOption, JsonOption, RegistryOption, RootOption
 from watcherd.errors import Exit, WatcherdError, visible
@@ -41,7 +49,25 @@ def options(
     context.obj = Call(config, root, registry, json_)
 
 
-for module in (run, reconcile, list_, show, history, status, prune, restore, config):
+for module in (
+    run,
+    reconcile,
+    list_,
+    show,
+    history,
+    status,
+    pin,
+    tag,
+    alias,
+    note,
+    record,
+    prune,
+    explain,
+    rm,
+    restore,
+    trash,
+    config,
+):
     module.add_to(app)
 
 

@@ -2,15 +2,25 @@
 
 import sys
 import time
-from typing import Annotated, Any
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from watcherd.cli.options import Call, command, print_json
+from watcherd.cli.reading import in_haste, reading
 from watcherd.errors import Exit
+
+if TYPE_CHECKING:
+    from watcherd.config import Settings
+
+Row = dict[str, Any]
 
 LOOK_AGAIN = 0.5
 """Seconds: another process writes, and SQLite has no way to wake us."""
+PAGE = 200
+"""Lines for people who ask for no time and no number: the newest are at the end, before them."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,33 +39,53 @@ def add_to(app: typer.Typer) -> None:
         limit: Annotated[int | None, typer.Option(min=1, help="The newest so many.")] = None,
     ) -> Exit:
         """Print what happened to the models, oldest first."""
-        from watcherd import render
-        from watcherd.cli.places import model_at
-        from watcherd.cli.times import start_of
-        from watcherd.registry import Mode
-        from watcherd.wiring import open_registry
-
-        settings = call.settings()
-        with open_registry(settings, Mode.READ) as registry:
-            root = settings.models.root
-            model_id = model_at(registry, root, model) if model is not None else None
-            start = start_of(since) if since is not None else None
-            last = registry.last_history_id()
-            rows = registry.history(model_id=model_id, since=start, limit=limit)
+        page = PAGE if limit is None and since is None and not call.json else None
+        with in_haste():
+            settings = call.settings()
+            model_id, rows, last = _look(settings, model, since, page + 1 if page else limit)
+            is_cut = page is not None and len(rows) > page
+            rows = rows[1:] if is_cut else rows
             if not follow:
-                call.print(rows if call.json else render.history_table(rows))
+                _print_table(call, rows, is_cut=is_cut)
                 return Exit.DONE
-        while True:
-            for row in rows:
-                _print_line(call, row)
+        for row in chain(rows, _follow(settings, model_id, last)):
+            _print_line(call, row)
+        return Exit.DONE
+
+
+def _look(
+    settings: "Settings", model: str | None, since: str | None, limit: int | None
+) -> tuple[int | None, list[Row], int]:
+    """The model meant, what happened so far, and the number of the last that ever did."""
+    from watcherd.cli.places import model_at
+    from watcherd.config.times import start_of
+
+    start = start_of(since) if since is not None else None
+    with reading(settings) as registry:
+        model_id = model_at(registry, settings.models.root, model) if model is not None else None
+        last = registry.last_history_id()
+        return model_id, registry.history(model_id=model_id, since=start, limit=limit), last
+
+
+def _follow(settings: "Settings", model_id: int | None, last: int) -> Iterator[Row]:
+    """What happens after a line of the history, without end."""
+    while True:
+        time.sleep(LOOK_AGAIN)
+        # Opened anew: without the right to write one may only look at a frozen state.
+        with reading(settings) as registry:
+            for row in registry.history(model_id=model_id, after=last):
                 last = max(last, row["history_id"])
-            time.sleep(LOOK_AGAIN)
-            # Opened anew: without the right to write one may only look at a frozen state.
-            with open_registry(settings, Mode.READ) as registry:
-                rows = registry.history(model_id=model_id, after=last)
+                yield row
 
 
-def _print_line(call: Call, row: dict[str, Any]) -> None:
+def _print_table(call: Call, rows: list[Row], *, is_cut: bool) -> None:
+    from watcherd import render
+
+    now = time.time_ns()
+    call.print(rows if call.json else render.history_table(rows, now=now, is_cut=is_cut))
+
+
+def _print_line(call: Call, row: Row) -> None:
     from watcherd import render
 
     if call.json:

@@ -1,11 +1,20 @@
 """``watcherd list``: the models that the registry knows."""
 
-from typing import Annotated
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from watcherd.cli.options import Call, command
+from watcherd.cli.reading import in_haste, reading
 from watcherd.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from watcherd.registry import Best, Question, Registry
+
+PAGE = 200
+"""Rows of a table, unless a person asks for another number: nobody reads a hundred thousand."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,33 +28,110 @@ def add_to(app: typer.Typer) -> None:
         state: Annotated[str, typer.Option(help="One or several with commas, or all.")] = "present",
         family: Annotated[str | None, typer.Option(help="Glob, any case.")] = None,
         optimizer: Annotated[str | None, typer.Option(help="Glob, any case: Adam.")] = None,
+        architecture: Annotated[
+            str | None, typer.Option(help="Its id, the first digits of its hash, or a class.")
+        ] = None,
+        tag: Annotated[
+            list[str] | None, typer.Option(metavar="KEY[=VALUE]", help="Each of them.")
+        ] = None,
         unplaced: Annotated[
             bool, typer.Option("--unplaced", help="Only those whose path fits no layout.")
         ] = False,
+        ensemble: Annotated[
+            bool, typer.Option("--ensemble", help="Only the copies in ensembles; else left out.")
+        ] = False,
+        where: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="'COLUMN OP VALUE'", help="= != < <= > >= ~ or 'is null'; each of them."
+            ),
+        ] = None,
         sort: Annotated[
-            str, typer.Option(metavar="[-]KEY", help="A column; with - the largest first.")
-        ] = "path",
+            str | None,
+            typer.Option(metavar="[-]KEY", help="A column or metric; with - the largest first."),
+        ] = None,
         limit: Annotated[int | None, typer.Option(min=0, help="At most so many.")] = None,
+        best: Annotated[
+            str | None,
+            typer.Option(metavar="METRIC[:min|max]", help="Only the best by a result ..."),
+        ] = None,
+        per: Annotated[
+            str | None, typer.Option(metavar="KEYS", help="... of each ticker,type or other group.")
+        ] = None,
+        by: Annotated[
+            str | None, typer.Option(metavar="KEYS", help="Count models and bytes of each group.")
+        ] = None,
     ) -> Exit:
         """List models: those present, unless --state says otherwise."""
-        from watcherd import render
-        from watcherd.registry import Filter, Mode
-        from watcherd.wiring import open_registry
+        with in_haste():
+            from watcherd.registry import Filter, Question
 
-        chosen = Filter(
-            interval=interval,
-            ticker=ticker,
-            type=type,
-            format=format,
-            family=family,
-            optimizer=optimizer,
-            states=_states(state),
-            unplaced=unplaced,
-        )
-        with open_registry(call.settings(), Mode.READ) as registry:
-            rows = registry.models(chosen, sort=sort, limit=limit)
-        call.print(rows if call.json else render.model_table(rows))
+            chosen = Filter(
+                interval=interval,
+                ticker=ticker,
+                type=type,
+                format=format,
+                family=family,
+                optimizer=optimizer,
+                architecture=architecture,
+                states=_states(state),
+                unplaced=unplaced,
+                ensemble=ensemble,
+                tags=tuple(tag or ()),
+                where=tuple(where or ()),
+            )
+            question = Question(chosen, _best(best, per, by), sort, limit)
+            with reading(call.settings()) as registry:
+                if by is None:
+                    _print_models(call, registry, question)
+                else:
+                    _print_groups(call, registry, question, by)
         return Exit.DONE
+
+
+def _print_models(call: Call, registry: "Registry", question: "Question") -> None:
+    from watcherd import render
+    from watcherd.registry.queries import count_models, list_models, metrics_in
+
+    page = PAGE if question.limit is None else question.limit
+    with registry.reading() as connection:
+        if call.json:
+            call.print(list_models(connection, question))
+            return
+        # One more than is shown tells whether there are more.
+        rows = list_models(connection, replace(question, limit=page + 1))
+        found = count_models(connection, question) if len(rows) > page else None
+        metrics = metrics_in(connection, question)
+    call.print(render.model_table(rows[:page], now=time.time_ns(), metrics=metrics, found=found))
+
+
+def _print_groups(call: Call, registry: "Registry", question: "Question", by: str) -> None:
+    from watcherd import render
+    from watcherd.registry.ranking import count_groups
+
+    keys = _words(by)
+    with registry.reading() as connection:
+        rows = count_groups(connection, question, keys)
+    call.print(rows if call.json else render.group_table(rows, keys))
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
+
+
+def _best(metric: str | None, per: str | None, by: str | None) -> "Best | None":
+    """``sharpe:max`` and ``interval,ticker``. Raises UsageError."""
+    if metric is None and per is not None:
+        raise UsageError("--per says of what the best is wanted", hint="add --best METRIC")
+    if metric is None:
+        return None
+    if by is not None:
+        raise UsageError(
+            "--best lists models, and --by counts them", hint="use one of the two options"
+        )
+    from watcherd.registry import Best
+
+    return Best.of(metric, _words(per) if per is not None else ())
 
 
 def _states(text: str) -> tuple[str, ...]:
@@ -53,7 +139,7 @@ def _states(text: str) -> tuple[str, ...]:
 
     if text == "all":
         return ()
-    asked = tuple(word.strip() for word in text.split(","))
+    asked = tuple(_words(text))
     unknown = [word for word in asked if word not in tuple(State)]
     if unknown:
         raise UsageError(

@@ -1,12 +1,14 @@
 """What a person names on the command line → a scope, or a model."""
 
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from watcherd import naming
-from watcherd.errors import NoSuchModel, UsageError
+from watcherd.errors import NoSuchModel, UsageError, visible
 from watcherd.registry import Registry
+from watcherd.registry.marks import ids_of_alias
 from watcherd.scope import ROOT, Scope, folders, is_text, parent_of, tree
 
 DIGITS = 18
@@ -44,21 +46,49 @@ def scope_of(root: Path, paths: Iterable[Path]) -> Scope:
         is_ignored = naming.is_ignored_folder(place.rpartition("/")[2])
         if not is_ignored and not os.path.isdir(root / place):
             # A file, a checkpoint's prefix, or a folder that is gone.
-            scope |= folders([parent_of(place)])
+            scope |= folders([parent_of(place), *_noted(place)])
     return scope or ROOT
 
 
-def model_at(registry: Registry, root: Path, name: str) -> int:
-    """The model_id of what a person calls a model: an id, or a path of it or of one of its files.
+def _noted(place: str) -> tuple[str, ...]:
+    """The SavedModel that a note may be of: it is told by its own folder alone."""
+    artifact = naming.note_of(place.rpartition("/")[2])
+    return () if artifact is None else (f"{parent_of(place)}/{artifact}".lstrip("/"),)
 
-    Raises NoSuchModel.
+
+def model_at(registry: Registry, root: Path, name: str) -> int:
+    """The model_id of what a person calls a model: an id, a path of it or of one of its files, or
+    its alias after its place, ``1h/BTCUSDT/LSTM@champion``.
+
+    Of a path that it had before it moved, says where it is. Raises NoSuchModel, and UsageError for
+    an alias that two models came to share by a move.
     """
     if name.isdecimal() and len(name) <= DIGITS and registry.find(int(name)) is not None:
         return int(name)
-    ids = registry.ids_at(below_root(root, Path(name))) if name and is_text(name) else []
-    if not ids:
-        raise NoSuchModel(
-            f"the registry knows no model {name}",
-            hint="watcherd list shows what it knows; watcherd reconcile looks at the disk again",
+    if name and is_text(name):
+        place = below_root(root, Path(name))
+        if ids := registry.ids_at(place):
+            _tell_move(registry, ids[0], place)
+            return ids[0]
+        if ids := ids_of_alias(registry, str(root), name):
+            return _only(name, ids)
+    raise NoSuchModel(
+        f"the registry knows no model {name}",
+        hint="watcherd list shows what it knows; watcherd reconcile looks at the disk again",
+    )
+
+
+def _tell_move(registry: Registry, model_id: int, place: str) -> None:
+    row = registry.find(model_id)
+    if row and place not in {row["path"], *(one["path"] for one in row["files_seen"])}:
+        print(visible(f"watcherd: {place} is {row['path']} now"), file=sys.stderr)
+
+
+def _only(name: str, ids: list[int]) -> int:
+    if len(ids) > 1:
+        told = " and ".join(map(str, ids))
+        raise UsageError(
+            f"{name} means {len(ids)} models, {told}: one was moved to where the other is",
+            hint="name the model by its id, or take the alias from one with watcherd unalias",
         )
     return ids[0]

@@ -21,9 +21,11 @@ def add_to(app: typer.Typer) -> None:
     ) -> Exit:
         """Move to the trash what the retention rules do not keep, and say why.
 
-        The whole root is looked at first. What goes can be brought back with watcherd restore.
+        The whole root is looked at first. watcherd restore brings back what went, until its time in
+        the trash is over.
         """
         from watcherd import render
+        from watcherd.purging import Emptied
         from watcherd.registry import Mode
         from watcherd.scope import ROOT, Cause, Request
         from watcherd.wiring import person, pruner_of, reconciling
@@ -31,7 +33,11 @@ def add_to(app: typer.Typer) -> None:
         settings = call.settings()
         with reconciling(settings, person(), mode=Mode.WRITE) as reconciler:
             reconciler.cycle(Request(ROOT, Cause.REQUEST))
-            pruned = pruner_of(settings, reconciler).prune(Cause.REQUEST, dry_run=dry_run, yes=yes)
-        said = render.pruned(pruned.verdicts, pruned.failed, dry_run=pruned.dry_run)
+            pruner = pruner_of(settings, reconciler)
+            pruned = pruner.prune(Cause.REQUEST, dry_run=dry_run, yes=yes)
+            emptied = Emptied() if dry_run else pruner.purge(Cause.REQUEST)
+        said = render.pruned(
+            pruned.verdicts, pruned.failed, emptied.purged, emptied.failed, dry_run=pruned.dry_run
+        )
         call.print(said if call.json else render.pruned_text(said))
-        return Exit.PARTLY if pruned.failed else Exit.DONE
+        return Exit.PARTLY if pruned.failed or emptied.failed else Exit.DONE

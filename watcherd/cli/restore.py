@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from watcherd.cli.options import Call, command
-from watcherd.errors import Exit, WatcherdError
+from watcherd.errors import Exit
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,22 +18,16 @@ def add_to(app: typer.Typer) -> None:
     ) -> Exit:
         """Bring models back from the trash, to where they were. A restored model is pinned."""
         from watcherd import render
-        from watcherd.cli.places import model_at
-        from watcherd.registry import Mode
-        from watcherd.wiring import person, pruner_of, reconciling
+        from watcherd.cli.several import outcomes, resolve
+        from watcherd.registry import By, Mode
+        from watcherd.scope import Cause
+        from watcherd.trashing import bring_back
+        from watcherd.wiring import person, reconciling
 
         settings = call.settings()
-        outcome = []
         with reconciling(settings, person(), mode=Mode.WRITE) as reconciler:
-            pruner = pruner_of(settings, reconciler)
-            for name in models:
-                try:
-                    model_id = model_at(reconciler.registry, settings.models.root, name)
-                    pruner.restore(model_id)
-                    outcome.append({"model": name, "model_id": model_id, "restored": True})
-                except WatcherdError as error:
-                    if len(models) == 1:
-                        raise
-                    outcome.append({"model": name, "restored": False, "error": error.message})
-        call.print(outcome if call.json else render.restored_text(outcome))
-        return Exit.DONE if all(one["restored"] for one in outcome) else Exit.PARTLY
+            named = resolve(reconciler.registry, settings.models.root, models)
+            moved = bring_back(reconciler, named.ids, By(person(), Cause.REQUEST))
+        said = outcomes(named, "restored", moved.failed)
+        call.print(said if call.json else render.moved_text(said, "restored"))
+        return Exit.DONE if all(one["restored"] for one in said) else Exit.PARTLY

@@ -1,5 +1,6 @@
 """``watcherd status``: the daemon, the root, and how true the registry is."""
 
+import time
 from typing import Annotated
 
 import typer
@@ -21,16 +22,17 @@ def add_to(app: typer.Typer) -> None:
             ),
         ] = None,
     ) -> Exit:
-        """Say how the daemon, the models root and the registry are.
+        """Say how the daemon, the models root and the registry are, and what the disk has room for.
 
-        With --wait: returns as soon as the registry equals the disk, and else names what still
-        settles or differs (exit status 3).
+        Ends with 3 where there are blind spots. With --wait: returns as soon as the registry equals
+        the disk, and else names what still settles or differs, and ends with 3, too.
         """
         from watcherd import render
         from watcherd.outlook import look_at
 
         said = look_at(call.settings(), wait=wait)
-        call.print(said if call.json else render.status_text(said))
+        call.print(said if call.json else render.status_text(said, now=time.time_ns()))
         if said["root"]["suspended"]:
             return Exit.NO_ROOT
-        return Exit.PARTLY if said["settling"] or said["differing"] else Exit.DONE
+        unclear = said["settling"] or said["differing"] or said["blind"]
+        return Exit.PARTLY if unclear else Exit.DONE

@@ -11,7 +11,6 @@ from watcherd.config.faults import faults_in
 from watcherd.config.keys import keys
 from watcherd.config.sections import IN_ROOT, Document, Registry
 from watcherd.config.settings import Origin, Settings, Written
-from watcherd.config.unfinished import unfinished
 from watcherd.errors import Fault, SettingsError
 
 _Tables = Mapping[str, Any]
@@ -79,15 +78,10 @@ def _overridden(tables: _Tables, overrides: Mapping[str, str]) -> dict[str, Any]
 
 
 def _validated(given: _Tables, bases: Mapping[str, Path], source: str) -> Document:
-    faults = list(unfinished(given))
     try:
-        document = Document.model_validate(given, context=bases)
+        return Document.model_validate(given, context=bases)
     except ValidationError as error:
-        faults = [*faults_in(error, given), *faults]
-    if faults:
-        # A value may be wrong and unfinished as well: the last word on a key is enough.
-        raise SettingsError(tuple({fault.key: fault for fault in faults}.values()), source)
-    return document
+        raise SettingsError(tuple(faults_in(error, given)), source) from None
 
 
 def _below_root(document: Document, source: str) -> Registry:

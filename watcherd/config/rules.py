@@ -67,5 +67,8 @@ class Rule(Section):
     @model_validator(mode="after")
     def _keeps_something(self) -> Self:
         if not any(getattr(self, key) for key in type(self).model_fields if "keep" in key):
-            raise fault("a rule that says what it keeps, such as max_to_keep = 5")
+            raise fault(
+                "a rule that says what it keeps, such as max_to_keep = 5; to keep everything, "
+                "remove the rule"
+            )
         return self

@@ -5,6 +5,7 @@ are below the models root, POSIX, without a leading slash. Nothing here raises o
 odd; only settings (layouts, templates) can be refused, with ValueError.
 """
 
+from watcherd.naming.marks import is_better
 from watcherd.naming.parts import (
     ASSET_FOLDERS,
     GRAPHS,
@@ -13,11 +14,14 @@ from watcherd.naming.parts import (
     is_ignored_folder,
     is_inside_saved_model,
     is_state_file,
+    note_name,
+    note_of,
     part_of,
     part_of_v1,
     private_by,
     role_in_saved_model,
     temporary_of,
+    unfit_as_companion,
 )
 from watcherd.naming.placement import Layout, Placement, interval_seconds
 from watcherd.naming.rules import NameReading, Naming
@@ -36,13 +40,17 @@ __all__ = [
     "StateFile",
     "Template",
     "interval_seconds",
+    "is_better",
     "is_ignored_folder",
     "is_inside_saved_model",
     "is_state_file",
+    "note_name",
+    "note_of",
     "part_of",
     "part_of_v1",
     "private_by",
     "read_state_file",
     "role_in_saved_model",
     "temporary_of",
+    "unfit_as_companion",
 ]

@@ -1,5 +1,6 @@
 """What changes in a name from save to save: the step and the metrics, with their places in it."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -8,6 +9,14 @@ Span = tuple[int, int]
 
 METRICS = "loss|acc|accuracy|auc|mae|mse|rmse|mape|f1|r2|precision|recall|sharpe"
 """Names of metrics, as alternatives of a regular expression; beside them, all of ``val_...``."""
+
+_LESS_IS_BETTER = re.compile(
+    r"loss|mae|mse|msle|rmse|mape|logloss|.*error|.*crossentropy|.*divergence|perplexity|drawdown"
+)
+_MORE_IS_BETTER = re.compile(
+    r"acc|.*accuracy|auc|f1|r2|precision|recall|iou|score|sharpe|sortino|calmar|return|profit|pnl"
+)
+"""The last word of a metric, as Keras and back-tests name them: ``val_dense_1_mae``."""
 
 _ESCAPES = str.maketrans({"*": r"\*", "\\": r"\\"})
 
@@ -20,6 +29,16 @@ class Marks(NamedTuple):
     step: int | None = None
     metrics: Mapping[str, float] = {}
     """Finite values only."""
+
+
+def is_better(metric: str, value: float, than: float) -> bool:
+    """Whether a value is the better one; never where the metric's name does not tell which is."""
+    name = metric.lower()
+    word = name.rpartition("_")[2]
+    if _LESS_IS_BETTER.fullmatch(word) or _LESS_IS_BETTER.fullmatch(name):
+        return value < than
+    more = _MORE_IS_BETTER.fullmatch(word) or _MORE_IS_BETTER.fullmatch(name)
+    return bool(more) and value > than
 
 
 def starred(name: str, spans: Iterable[Span]) -> str:

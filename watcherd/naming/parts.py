@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from watcherd.artifact import Form, Role
 from watcherd.naming.globs import Globs
+from watcherd.scope import is_text
 
 _ROLES = {"index": Role.INDEX, "meta": Role.GRAPH}
 _SHARD = re.compile(r"data-[0-9]{5,}-of-[0-9]{5,}")
@@ -32,6 +33,11 @@ _PRIVATE = {
 }
 """What a trainer writes for itself -> the file beside it by which it is known; ``.bkp`` is added
 to the latter while Keras' BackupAndRestore saves anew."""
+
+_NOTE = ".watcherd.json"
+"""What the name of a note adds to its artifact's."""
+_MANIFEST = ("manifest.json", "manifest.json.new")
+"""What the trash writes beside the files that it takes."""
 
 _FOREIGN = re.compile(r"\.|part-[0-9]{5,}-of-[0-9]{5,}\.|events\.out\.tfevents\.")
 """How names begin that are no part: hidden ones, TensorFlow's temporary shards, event logs."""
@@ -103,6 +109,31 @@ def is_inside_saved_model(folder_name: str, part: PartName) -> bool:
     It is written before ``saved_model.pb``, so it is known by its name alone.
     """
     return folder_name == VARIABLES == part.artifact and part.form is Form.CHECKPOINT
+
+
+def note_of(name: str) -> str | None:
+    """The artifact that a file is the note of: ``m.h5`` for ``m.h5.watcherd.json``.
+
+    The name of a SavedModel is its folder's, and its note lies beside that folder.
+    """
+    artifact = name.removesuffix(_NOTE)
+    return artifact if artifact not in ("", name) and not _FOREIGN.match(name) else None
+
+
+def note_name(artifact: str) -> str:
+    """The name of an artifact's note; also of its path."""
+    return artifact + _NOTE
+
+
+def unfit_as_companion(name: str) -> str | None:
+    """Why a file of this name can accompany no model, in words for a person."""
+    if "/" in name or "\0" in name or name in ("", ".", "..") or not is_text(name):
+        return "no plain name of a file in the same folder"
+    if part_of(name) or note_of(name) or name in _SAVED_MODEL:
+        return "a model's own file, or a note"
+    if _FOREIGN.match(name):
+        return "hidden, or TensorFlow's own"
+    return "a name that the trash needs for itself" if name in _MANIFEST else None
 
 
 def private_by(name: str) -> tuple[str, ...]:

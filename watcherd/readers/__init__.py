@@ -21,8 +21,20 @@ def read(root: str, artifact: Artifact) -> Reading:
     """What the artifact below ``root`` tells; every fault of its content is an outcome.
 
     CHANGED where a file that was opened is not, or no longer, what the artifact says; DENIED where
-    one cannot be looked at (permissions, input/output errors).
+    one cannot be looked at (permissions, input/output errors). The note beside it decides nothing.
     """
+    reading = _read(root, artifact)
+    if all(part.role is not Role.NOTE for part in artifact.parts):
+        return reading
+    from watcherd.readers import note
+
+    try:
+        return replace(reading, note=note.read(root, artifact))
+    except Changed:
+        return Reading(Outcome.CHANGED)
+
+
+def _read(root: str, artifact: Artifact) -> Reading:
     head = artifact.head
     if head is None:
         return _without_head(artifact)

@@ -12,17 +12,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyfive
 
-from watcherd.plan import Description, Format, Optimizer, Outcome, Reading
+from watcherd.plan import Description, Format, Outcome, Reading
 from watcherd.readers import canonical, keras_config, optimizers, superblock
 from watcherd.readers.source import Source, Unreadable
 from watcherd.readers.tally import steps, tally
+from watcherd.readers.twins import Recorded, Twins
 
 _COUNTER = re.compile(r"(^|/)iter(ation)?s?(_\d+)?(:0)?$")
 """``iterations_1:0`` (Keras 2.0), ``Adam/iter:0`` (2.10), ``adam/iteration`` (3)."""
 _NEW_LAYOUT = frozenset({"layers", "_layer_checkpoint_dependencies", "vars"})
 """What ``.weights.h5`` files have at their root, since Keras 2.12; ``vars`` even where empty."""
+_NOWHERE = (1 << 64) - 1
+"""The undefined address: no data was ever written there."""
 _NO_WEIGHTS = frozenset({"optimizer", "metrics", "seed_generator"})
 """Groups of the new layout that hold other state than the model's weights."""
 
@@ -33,6 +37,31 @@ class _Tensor(NamedTuple):
     elements: int
 
 
+class _Number(NamedTuple):
+    """The one number of a dataset."""
+
+    offset: int | None
+    """Where it stands among the data; None where it stands in the structure."""
+    dtype: np.dtype[Any]
+    value: Any = None
+    """What stands in the structure."""
+
+
+class _Told(NamedTuple):
+    """What a file's structure tells, and where the numbers are that training changes."""
+
+    format: Format
+    description: Description
+    counters: tuple[_Number, ...] = ()
+    """The steps by the optimizers' own counts; one that scales another's loss may count none."""
+    optimizer_type: str | None = None
+    rate: _Number | None = None
+    """The learning rate, where it stands among the data only."""
+
+
+_twins = Twins[_Told]()
+
+
 def read(source: Source) -> Reading:
     """What an HDF5 file tells.
 
@@ -40,35 +69,65 @@ def read(source: Source) -> Reading:
     whatever pyfive makes of damage.
     """
     superblock.require_finished(source)
+    told = _twins.find(source) or _parse(source)
+    return Reading(Outcome.COMPLETE, told.format, description=_with_numbers(told, source))
+
+
+def _parse(source: Source) -> _Told:
+    stream = Recorded(source)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pyfive warns of types that Keras does not use
-        form, description = _contents(pyfive.File(source.stream()))
-    return Reading(Outcome.COMPLETE, form, description=description)
+        told = _contents(pyfive.File(stream))
+    _twins.keep(source, stream, told)
+    return told
 
 
-def _contents(file: Any) -> tuple[Format, Description]:
+def _contents(file: Any) -> _Told:
     """The format by content, never by suffix, and what files of it tell."""
     attributes = file.attrs
     if "model_config" in attributes:
-        return Format.H5, _model(file)
+        return _model(file)
     if "layer_names" in attributes or "layer_names0" in attributes:
-        return Format.WEIGHTS_H5, _sizes(_versions(Description(), attributes), _tensors(file))
+        told = _sizes(_versions(Description(), attributes), _tensors(file))
+        return _Told(Format.WEIGHTS_H5, told)
     weights = _new_weights(file)
     if weights is not None:
-        return Format.WEIGHTS_H5, _sizes(_trained(file), weights)
-    return Format.HDF5, Description()
+        return _trained(file, _sizes(Description(), weights))
+    return _Told(Format.HDF5, Description())
 
 
-def _model(file: Any) -> Description:
+def _with_numbers(told: _Told, source: Source) -> Description:
+    """The description with the numbers that no other file of the same structure need have."""
+    counts = [steps(_value(number, source)) for number in told.counters]
+    step = max((count for count in counts if count is not None), default=None)
+    description = replace(told.description, step=step)
+    if told.optimizer_type is None:
+        return description
+    rate = _value(told.rate, source) if told.rate else None
+    settings = {"learning_rate": rate} if isinstance(rate, float) else {}
+    return replace(description, optimizer=optimizers.of(told.optimizer_type, settings))
+
+
+def _value(number: _Number, source: Source) -> int | float | None:
+    value = number.value
+    if number.offset is not None:
+        piece = source.read(number.offset, number.dtype.itemsize)
+        if len(piece) < number.dtype.itemsize:
+            raise Unreadable("damaged: it says that data lies behind its end")
+        value = np.frombuffer(piece, number.dtype)[0].item()
+    return value if isinstance(value, int | float) else None
+
+
+def _model(file: Any) -> _Told:
     attributes, members = file.attrs, set(file)
     training = _text(attributes, "training_config") if "training_config" in attributes else None
     told = keras_config.describe(_text(attributes, "model_config"), training)
     told = _versions(told, attributes)
     if "model_weights" in members:
         told = _sizes(told, _tensors(file.get_lazy_view("model_weights")))
-    if "optimizer_weights" in members:
-        told = replace(told, step=_step(file.get_lazy_view("optimizer_weights")))
-    return told
+    if "optimizer_weights" not in members:
+        return _Told(Format.H5, told)
+    return _Told(Format.H5, told, _counters(file.get_lazy_view("optimizer_weights")))
 
 
 def _text(attributes: Mapping[str, Any], name: str) -> str:
@@ -126,33 +185,33 @@ def _new_weights(file: Any) -> list[_Tensor] | None:
     return [tensor for tensor in found if _NO_WEIGHTS.isdisjoint(tensor.path.split("/"))]
 
 
-def _trained(file: Any) -> Description:
-    """What the new layout tells of training: the optimizer's first variable counts the steps."""
+def _trained(file: Any, told: Description) -> _Told:
+    """What the new layout tells of training: the optimizer's first variable counts the steps.
+
+    The second is the learning rate, unless a schedule stands in its place; Keras 3 names the
+    optimizer beside them.
+    """
     group = _member(file, "optimizer")
     while group is not None and (inner := _member(group, "inner_optimizer")) is not None:
         group = inner
     state = None if group is None else _member(group, "vars")
     if state is None:
-        return Description()
-    return Description(step=steps(_number(state, "0")), optimizer=_optimizer(state))
+        return _Told(Format.WEIGHTS_H5, told)
+    step = _number(state, "0")
+    return _Told(
+        Format.WEIGHTS_H5,
+        told,
+        counters=(step,) if step else (),
+        optimizer_type=optimizers.known_type(
+            canonical.text(_single(state.attrs.get("name"))) or ""
+        ),
+        rate=_number(state, "1"),
+    )
 
 
-def _optimizer(state: Any) -> Optimizer | None:
-    """The optimizer that Keras 3 names beside its variables.
-
-    The second variable is the learning rate, unless a schedule stands in its place.
-    """
-    kind = optimizers.known_type(canonical.text(_single(state.attrs.get("name"))) or "")
-    rate = _number(state, "1")
-    settings = {"learning_rate": rate} if isinstance(rate, float) else {}
-    return optimizers.of(kind, settings) if kind else None
-
-
-def _step(group: Any) -> int | None:
-    """The steps by the optimizers' own counts; one that scales another's loss may count none."""
+def _counters(group: Any) -> tuple[_Number, ...]:
     paths = (path for path in _names(group.attrs, "weight_names") if _COUNTER.search(path))
-    counts = (steps(_number(group, path)) for path in paths)
-    return max((count for count in counts if count is not None), default=None)
+    return tuple(filter(None, (_number(group, path) for path in paths)))
 
 
 def _names(attributes: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -170,13 +229,18 @@ def _member(group: Any, path: str) -> Any:
         return None
 
 
-def _number(group: Any, path: str) -> int | float | None:
-    """The one number of a dataset; None where there is none such."""
+def _number(group: Any, path: str) -> _Number | None:
+    """Where the one number of a dataset is; None where there is none such."""
     dataset = _member(group, path)
     if not isinstance(dataset, pyfive.Dataset) or dataset.shape not in ((), (1,)) or dataset.chunks:
         return None
-    value = _single(dataset[()])
-    return value if isinstance(value, int | float) else None
+    dtype = dataset.dtype
+    if not isinstance(dtype, np.dtype) or dtype.kind not in "iuf":
+        return None
+    place = getattr(dataset.id, "data_offset", _NOWHERE)
+    if place == _NOWHERE:  # stored in the header, or never written: then it is the fill value
+        return _Number(None, dtype, _single(dataset[()]))
+    return _Number(place, dtype)
 
 
 def _single(value: Any) -> Any:

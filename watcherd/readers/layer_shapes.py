@@ -13,7 +13,7 @@ Shape = list[int | None]
 Config = dict[str, Any]
 Shapes = list[Shape | None]
 
-_UNEXPECTED = (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError)
+UNEXPECTED = (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError)
 
 
 def after(class_name: str, config: Config, given: Shapes) -> Shape | None:
@@ -21,7 +21,7 @@ def after(class_name: str, config: Config, given: Shapes) -> Shape | None:
     rule = _RULES.get(class_name)
     try:
         return rule(config, given) if rule else None
-    except _UNEXPECTED:
+    except UNEXPECTED:
         return None
 
 
@@ -30,13 +30,13 @@ def _same(_: Config, given: Shapes) -> Shape | None:
     return given[0] if all(shape == given[0] for shape in given) else None
 
 
-def _units(config: Config) -> int:
-    units = config["units"] if "units" in config else config["output_dim"]  # Keras 1
-    return int(units)
+def units(config: Config) -> int:
+    """The size of a layer's output. Raises KeyError where the config has none."""
+    return int(config["units"] if "units" in config else config["output_dim"])  # Keras 1
 
 
 def _dense(config: Config, given: Shapes) -> Shape | None:
-    return given[0] and [*given[0][:-1], _units(config)]
+    return given[0] and [*given[0][:-1], units(config)]
 
 
 def _recurrent(config: Config, given: Shapes) -> Shape | None:
@@ -45,8 +45,8 @@ def _recurrent(config: Config, given: Shapes) -> Shape | None:
         return None
     shape = given[0]
     if config["return_sequences"]:
-        return shape and [shape[0], shape[1], _units(config)]
-    return [shape[0] if shape else None, _units(config)]
+        return shape and [shape[0], shape[1], units(config)]
+    return [shape[0] if shape else None, units(config)]
 
 
 def _bidirectional(config: Config, given: Shapes) -> Shape | None:

@@ -24,7 +24,7 @@ def as_json(shapes: list[Shape] | None) -> str | None:
 def inputs(model: Any) -> list[Shape] | None:
     """The shapes of a model's inputs; None unless all of them are told."""
     layers, config = layers_of(model), config_of(model)
-    by_name = {_name(layer): layer for layer in layers}
+    by_name = {name_of(layer): layer for layer in layers}
     ends = _ends(config.get("input_layers"))
     if ends and all(end in by_name for end in ends):
         return _all(_declared(config_of(by_name[end])) for end in ends)
@@ -38,14 +38,28 @@ def inputs(model: Any) -> list[Shape] | None:
 
 def outputs(model: Any, given: Shape | None = None) -> list[Shape] | None:
     """The shapes of a model's outputs for an input shape; None unless all can be told."""
-    layers = layers_of(model)
+    told = list(walk(model, given))
     ends = _ends(config_of(model).get("output_layers"))
+    if not ends:
+        return _all(shape for *_, shape in told[-1:])
+    known = {name_of(layer): shape for layer, _, shape in told}
+    return _all(known.get(end) for end in ends)
+
+
+def walk(
+    model: Any, given: Shape | None = None
+) -> Iterator[tuple[Config, list[Shape | None], Shape | None]]:
+    """A model's top-level layers in their order, each with its input shapes and its output shape.
+
+    ``given`` is the model's own input shape, where its config does not tell it.
+    """
     known: dict[str, Shape | None] = {}
     shape = given or _built(model)
-    for layer in layers:
-        shape = _output(layer, known, shape)
-        known[_name(layer)] = shape
-    return _all(known.get(end) for end in ends) if ends else _all([shape] if layers else [])
+    for layer in layers_of(model):
+        taken = _inputs(layer, known, shape)
+        shape = _output(layer, taken)
+        known[name_of(layer)] = shape
+        yield layer, taken, shape
 
 
 def layers_of(model: Any) -> list[Config]:
@@ -60,13 +74,18 @@ def config_of(layer: Any) -> Config:
     return config if isinstance(config, dict) else {}
 
 
-def _output(layer: Config, known: dict[str, Shape | None], before: Shape | None) -> Shape | None:
-    """A layer's output shape: after the layers it names, or after the one before it."""
-    declared = _declared(config_of(layer))
+def _inputs(
+    layer: Config, known: dict[str, Shape | None], before: Shape | None
+) -> list[Shape | None]:
+    """A layer's input shapes: of the layers it names, or of the one before it."""
+    given = [stated or known.get(name) for name, stated in _sources(layer)]
+    return given or [before or _declared(config_of(layer))]
+
+
+def _output(layer: Config, given: list[Shape | None]) -> Shape | None:
+    """A layer's output shape for its input shapes."""
     if layer.get("class_name") == "InputLayer":
-        return declared
-    sources = _sources(layer)
-    given = [stated or known.get(name) for name, stated in sources] or [before or declared]
+        return _declared(config_of(layer))
     if layers_of(layer):
         told = outputs(layer, given[0])
         return told[0] if told and len(told) == 1 else None
@@ -80,7 +99,8 @@ def _all(shapes: Iterable[Shape | None]) -> list[Shape] | None:
     return told if told and len(told) == len(every) else None
 
 
-def _name(layer: Config) -> str:
+def name_of(layer: Config) -> str:
+    """A layer's name; Keras 1 and 2.0 stored it in its config alone."""
     return str(layer.get("name") or config_of(layer).get("name"))
 
 

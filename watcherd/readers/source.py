@@ -18,6 +18,8 @@ PIECE_LIMIT = 64 << 20
 """Bytes a parser may ask for at once; the metadata of real Keras files stays below 1 MB."""
 PAGE = 4096
 """Bytes read ahead: metadata lies scattered between the weights."""
+WHOLE = 256 << 10
+"""Bytes up to which a file is read at once: it costs less than a dozen small reads."""
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """open(2): a symlink is refused, a FIFO or a device cannot hold us up."""
@@ -43,6 +45,7 @@ class Source:
     def __init__(self, descriptor: int, fact: FileFact) -> None:
         self._descriptor = descriptor
         self._fact = fact
+        self._whole: bytes | None = None
 
     @property
     def size(self) -> int:
@@ -59,6 +62,13 @@ class Source:
 
     def read(self, offset: int, count: int) -> bytes:
         """Up to ``count`` bytes from ``offset``; fewer only at the end of the file."""
+        if not 0 < self.size <= WHOLE:  # files in /proc say 0
+            return self._pread(offset, count)
+        if self._whole is None:
+            self._whole = self._pread(0, self.size)
+        return self._whole[offset : offset + count]
+
+    def _pread(self, offset: int, count: int) -> bytes:
         pieces: list[bytes] = []
         while count > 0 and (piece := os.pread(self._descriptor, count, offset)):
             pieces.append(piece)
@@ -70,10 +80,14 @@ class Source:
 
         It has no descriptor and no name, so that the parser cannot open a path by itself.
         """
-        return io.BufferedReader(_View(self), PAGE)
+        return io.BufferedReader(self.view(), PAGE)
+
+    def view(self) -> "View":
+        """The same without a buffer."""
+        return View(self)
 
 
-class _View(io.RawIOBase):
+class View(io.RawIOBase):
     """A source's bytes, for a parser that damaged pointers may lead in circles.
 
     Reading the whole file once, and a piece more, is enough for any sound one.

@@ -1,10 +1,9 @@
 """Writing a plan: one transaction a batch, each change checked again inside it."""
 
 import hashlib
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
@@ -12,12 +11,13 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 from watcherd.artifact import Artifact, Form, Role
 from watcherd.naming import Naming
 from watcherd.plan import ON_DISK, Applied, Change, Format, Reading, State, Verb
+from watcherd.registry import lines, notes, overwrites, scores
 from watcherd.registry.clock import iso
+from watcherd.registry.intents import By
 from watcherd.registry.records import chunks
 from watcherd.registry.tables import (
     architecture,
     folder,
-    history,
     model,
     model_file,
     optimizer,
@@ -64,7 +64,7 @@ def write(
     ids = _store(connection, held, rows)
     applied = [Applied(change, ids[at]) for at, change in enumerate(held)]
     _store_files(connection, applied)
-    _store_history(connection, applied, writer)
+    applied = _store_said(connection, applied, writer)
     _store_folders(connection, applied, writer)
     _forget_trash(connection, applied)
     return applied, [change.path for change in dropped]
@@ -292,53 +292,21 @@ def _store_folders(connection: Connection, applied: Iterable[Applied], writer: W
             connection.execute(insert(folder), rows)
 
 
-def _store_history(connection: Connection, applied: Iterable[Applied], writer: Writer) -> None:
-    events = [one for one in applied if one.change.verb is not Verb.REFRESHED]
-    meant = _meant(connection, events)
-    rows = [row for one in events for row in _lines(one, writer, meant.get(one.model_id, {}))]
-    if rows:
-        connection.execute(insert(history), rows)
-
-
-def _meant(connection: Connection, events: Iterable[Applied]) -> dict[int, Row]:
-    """Of what went to the trash or came back: who meant it, and why."""
-    ids = [one.model_id for one in events if one.change.verb in (Verb.PRUNED, Verb.RESTORED)]
-    asked = select(trash.c.model_id, trash.c.actor, trash.c.cause, trash.c.reasons)
-    return {
-        row["model_id"]: dict(row)
-        for some in chunks(ids)
-        for row in connection.execute(asked.where(trash.c.model_id.in_(some))).mappings()
-    }
-
-
-def _lines(one: Applied, writer: Writer, meant: Row) -> Iterator[Row]:
-    """The history's lines of one change: a restored model is pinned, and that is told, too."""
-    details = _details(one.change)
-    if one.change.verb is Verb.PRUNED and meant:
-        details["reasons"] = json.loads(meant["reasons"])
-    verbs = [one.change.verb, *([Verb.PINNED] if one.change.verb is Verb.RESTORED else [])]
-    for verb in verbs:
-        yield {
-            "at": iso(writer.now),
-            "model_id": one.model_id,
-            "path": one.change.path,
-            "verb": verb,
-            "cause": meant.get("cause") or writer.cause,
-            "actor": meant.get("actor") or writer.actor,
-            "from_path": one.change.from_path,
-            "details": json.dumps(details, sort_keys=True) if details else None,
-        }
-
-
-def _details(change: Change) -> Row:
-    """What replaying the history needs beyond path and verb, and why."""
-    details: Row = {}
-    if change.artifact is not None:
-        details["state"] = change.state
-        details["fingerprint"] = change.reading and change.reading.fingerprint
-    if change.reason:
-        details["reason"] = change.reason
-    return details
+def _store_said(connection: Connection, applied: list[Applied], writer: Writer) -> list[Applied]:
+    """What names and notes tell of the models, what that makes of an overwrite, and the history."""
+    by = By(writer.actor, writer.cause)
+    scores.add_named(connection, applied, writer.naming, writer.now)
+    heard = notes.take(connection, applied, by, writer.now)
+    lost = overwrites.find(connection, applied)
+    if heard or lost:
+        faults = {model_id: one.fault for model_id, one in heard.items()}
+        applied = [
+            replace(one, lost=lost.get(one.model_id, {}), fault=faults.get(one.model_id))
+            for one in applied
+        ]
+    said = {model_id: one.lines for model_id, one in heard.items()}
+    lines.store(connection, applied, said, by, writer.now)
+    return applied
 
 
 def _forget_trash(connection: Connection, applied: Iterable[Applied]) -> None:

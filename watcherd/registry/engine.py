@@ -24,7 +24,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import QueuePool
 
-from watcherd.errors import Fault, RegistryBusy, RegistryError, SettingsError
+from watcherd.errors import Fault, NoRegistry, RegistryBusy, RegistryError, SettingsError
 from watcherd.registry import schema
 from watcherd.registry.copies import copy_to
 
@@ -132,7 +132,7 @@ def _check_magic(path: Path, mode: Mode) -> None:
     except FileNotFoundError:
         if mode is Mode.CREATE:
             return
-        raise RegistryError(
+        raise NoRegistry(
             f"there is no registry at {path}",
             hint="watcherd reconcile makes one, and so does watcherd run",
         ) from None

@@ -1,15 +1,16 @@
 """What commands ask of the registry. Rows come as plain dicts whose keys are the column names."""
 
-import json
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, nulls_last, or_, select
 
-from watcherd.errors import UsageError
-from watcherd.plan import State
+from watcherd.registry.filters import chosen_models, with_optimizers
+from watcherd.registry.question import Question
+from watcherd.registry.ranking import is_best
 from watcherd.registry.records import chunks
+from watcherd.registry.scores import newest
 from watcherd.registry.tables import (
     alias,
     history,
@@ -21,50 +22,64 @@ from watcherd.registry.tables import (
     tag,
     trash,
 )
+from watcherd.registry.terms import RESULT, Term, condition, term
+from watcherd.scope import lineage, parent_of
 
 Row = dict[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which models; globs (``BTC*``) ignore case, except in intervals (1m and 1M differ)."""
-
-    interval: str | None = None
-    ticker: str | None = None
-    type: str | None = None
-    format: str | None = None
-    family: str | None = None
-    optimizer: str | None = None
-    states: tuple[str, ...] = (State.PRESENT,)
-    """Empty for all."""
-    unplaced: bool = False
+_BY_PATH = (model.c.folder, model.c.family, model.c.step, model.c.path, model.c.model_id)
+_COLUMNS = (
+    *model.c,
+    (root.c.path + "/" + model.c.path).label("absolute_path"),
+    optimizer.c.learning_rate,
+    optimizer.c.config.label("optimizer_config"),
+)
 
 
-def list_models(
-    connection: Connection,
-    chosen: Filter,
-    *,
-    sort: str = "path",
-    limit: int | None = None,
-) -> list[Row]:
-    """The models that pass the filter, each as its row with its optimizer's settings.
+def list_models(connection: Connection, question: Question) -> list[Row]:
+    """The models that a question is about: each its row with its optimizer's settings, its
+    ``tags``, and ``results``, metric -> newest value of its present content.
 
-    ``sort`` is a column, descending with a leading ``-``. Raises UsageError for no such column.
+    Raises UsageError for names that are not known.
     """
-    statement = _models().where(*_conditions(chosen)).order_by(*_order(sort), model.c.model_id)
-    return _rows(connection, statement.limit(limit) if limit is not None else statement)
+    order = _order(connection, question)
+    statement = _rooted(_chosen(connection, question, *_COLUMNS)).order_by(*order)
+    return _with_marks(connection, _rows(connection, statement.limit(question.limit)))
+
+
+def count_models(connection: Connection, question: Question) -> tuple[int, int]:
+    """How many ``list_models`` finds without a limit, and their bytes."""
+    size = func.coalesce(func.sum(model.c.size_bytes), 0)
+    count, size_bytes = connection.execute(_chosen(connection, question, func.count(), size)).one()
+    return count, int(size_bytes)
+
+
+def metrics_in(connection: Connection, question: Question) -> tuple[str, ...]:
+    """The results that a question names, each once."""
+    terms = [
+        *([term(connection, f"{RESULT}{question.best.metric}")] if question.best else []),
+        *([term(connection, question.sort.removeprefix("-"))] if question.sort else []),
+        *(condition(connection, text)[0] for text in question.chosen.where),
+    ]
+    return tuple(dict.fromkeys(one.metric for one in terms if one.metric is not None))
 
 
 def find_model(connection: Connection, model_id: int) -> Row | None:
-    """Everything known of one model: its row, files, tags, aliases, results and trash entry."""
-    row = next(iter(_rows(connection, _models().where(model.c.model_id == model_id))), None)
+    """Everything known of one model: its row, files, marks, results, copies and trash entry."""
+    asked = _rooted(with_optimizers(*_COLUMNS)).where(model.c.model_id == model_id)
+    row = next(iter(_rows(connection, asked)), None)
     if row is None:
         return None
+    results = _of(connection, result, model_id)
+    for one in results:
+        one["current"] = one["fingerprint"] == row["fingerprint"]
+    copies = select(model.c.path).where(model.c.copy_of == model_id).order_by(model.c.path)
     return row | {
         "files_seen": _of(connection, model_file, model_id),
         "tags": {one["key"]: one["value"] for one in _of(connection, tag, model_id)},
         "aliases": [one["alias"] for one in _of(connection, alias, model_id)],
-        "results": _of(connection, result, model_id),
+        "results": results,
+        "copies": list(connection.execute(copies).scalars()),
         "trash": next(iter(_of(connection, trash, model_id)), None),
     }
 
@@ -72,16 +87,15 @@ def find_model(connection: Connection, model_id: int) -> Row | None:
 def ids_at(connection: Connection, path: str) -> list[int]:
     """The models of a path, the one on disk first, then the newest; files and old paths count."""
     on_disk = model.c.state.in_(("present", "incomplete", "unreadable"))
+    # A model's files lie in its folder or below it, by which they are found without an index.
+    has_file = (
+        select(model_file.c.model_id)
+        .join(model)
+        .where(model.c.folder.in_([*lineage(parent_of(path))]), model_file.c.path == path)
+    )
     found = connection.execute(
         select(model.c.model_id)
-        .where(
-            or_(
-                model.c.path == path,
-                model.c.model_id.in_(
-                    select(model_file.c.model_id).where(model_file.c.path == path)
-                ),
-            )
-        )
+        .where(or_(model.c.path == path, model.c.model_id.in_(has_file)))
         .order_by(on_disk.desc(), model.c.model_id.desc())
     )
     ids = list(found.scalars())
@@ -95,29 +109,9 @@ def ids_at(connection: Connection, path: str) -> list[int]:
     return list(dict.fromkeys(moved.scalars()))
 
 
-def list_history(
-    connection: Connection,
-    *,
-    model_id: int | None = None,
-    since: str | None = None,
-    after: int = 0,
-    limit: int | None = None,
-) -> list[Row]:
-    """What happened, oldest first; with ``limit`` the newest so many.
-
-    ``since`` is a time as the registry writes them; ``after`` a history_id.
-    """
-    statement = select(history).where(history.c.history_id > after)
-    if model_id is not None:
-        statement = statement.where(history.c.model_id == model_id)
-    if since is not None:
-        statement = statement.where(history.c.at >= since)
-    newest_first = statement.order_by(history.c.history_id.desc())
-    rows = _rows(connection, newest_first.limit(limit) if limit else newest_first)
-    rows.reverse()
-    for row in rows:
-        row["details"] = json.loads(row["details"]) if row["details"] else None
-    return rows
+def root_paths(connection: Connection) -> list[str]:
+    """The absolute paths of the models roots that the registry knows."""
+    return list(connection.execute(select(root.c.path)).scalars())
 
 
 def count_states(connection: Connection) -> dict[str, int]:
@@ -137,58 +131,56 @@ def places_of(connection: Connection, ids: Sequence[int]) -> dict[int, Row]:
     }
 
 
-def last_history_id(connection: Connection) -> int:
-    """The newest line of the history; 0 where there is none."""
-    newest = select(func.coalesce(func.max(history.c.history_id), 0))
-    return int(connection.execute(newest).scalar_one())
+def _chosen(
+    connection: Connection, question: Question, *columns: ColumnElement[Any]
+) -> Select[Any]:
+    statement = chosen_models(connection, question.chosen, *columns)
+    if question.best is None:
+        return statement
+    return statement.where(is_best(connection, question.chosen, question.best))
 
 
-def _models() -> Select[Any]:
-    return (
-        select(
-            model,
-            (root.c.path + "/" + model.c.path).label("absolute_path"),
-            optimizer.c.learning_rate,
-            optimizer.c.config.label("optimizer_config"),
-        )
-        .join(root)
-        .outerjoin(optimizer, optimizer.c.optimizer_id == model.c.optimizer_id)
-    )
+def _rooted(statement: Select[Any]) -> Select[Any]:
+    # An outer join, so that SQLite walks the models and looks up their root, not the other way.
+    return statement.outerjoin(root, root.c.root_id == model.c.root_id)
 
 
-def _conditions(chosen: Filter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if chosen.states:
-        conditions.append(model.c.state.in_(chosen.states))
-    if chosen.unplaced:
-        conditions.append(model.c.unplaced.is_not(None))
-    if chosen.interval is not None:
-        conditions.append(model.c.interval.op("GLOB")(chosen.interval))
-    for column, pattern in (
-        (model.c.ticker, chosen.ticker),
-        (model.c.type, chosen.type),
-        (model.c.format, chosen.format),
-        (model.c.family, chosen.family),
-        (model.c.optimizer_type, chosen.optimizer),
-    ):
-        if pattern is not None:
-            conditions.append(func.casefold(column).op("GLOB")(pattern.casefold()))
-    return conditions
+def _with_marks(connection: Connection, rows: list[Row]) -> list[Row]:
+    ids = [row["model_id"] for row in rows]
+    tags, scores = _tags(connection, ids), newest(connection, ids)
+    for row in rows:
+        row["tags"] = tags[row["model_id"]]
+        row["results"] = scores.get((row["model_id"], row["fingerprint"]), {})
+    return rows
 
 
-def _order(sort: str) -> tuple[ColumnElement[Any], ...]:
-    """By path means as people count: ckpt-7 before ckpt-10."""
-    name = sort.removeprefix("-")
+def _tags(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, str | None]]:
+    found: defaultdict[int, dict[str, str | None]] = defaultdict(dict)
+    for some in chunks(ids):
+        for one in connection.execute(select(tag).where(tag.c.model_id.in_(some))):
+            found[one.model_id][one.key] = one.value
+    return found
+
+
+def _order(connection: Connection, question: Question) -> tuple[ColumnElement[Any], ...]:
+    """By path means as people count: ckpt-7 before ckpt-10. What is not known comes last."""
+    sort = _sort(question)
+    name, down = sort.removeprefix("-"), sort.startswith("-")
     if name == "path":
-        columns = (model.c.folder, model.c.family, model.c.step, model.c.path)
-        return tuple(one.desc() if sort.startswith("-") else one.asc() for one in columns)
-    column = optimizer.c.learning_rate if name == "learning_rate" else model.c.get(name)
-    if column is None:
-        raise UsageError(
-            f"cannot sort by {name!r}: the registry has no such column",
-            hint="one of: " + ", ".join([*model.c.keys(), "learning_rate"]),
-        )
-    return (column.desc() if sort.startswith("-") else column.asc(),)
+        return tuple(one.desc() if down else one.asc() for one in _BY_PATH)
+    column = _rank(term(connection, name))
+    return (nulls_last(column.desc() if down else column.asc()), *_BY_PATH)
+
+
+def _sort(question: Question) -> str:
+    if question.sort is not None or question.best is None:
+        return "path" if question.sort is None else question.sort
+    return f"{'-' if question.best.mode == 'max' else ''}{RESULT}{question.best.metric}"
+
+
+def _rank(asked: Term) -> ColumnElement[Any]:
+    """Intervals in the order of their length: 15m, 1h, 1d."""
+    return model.c.interval_seconds if asked.name == "interval" else asked.column
 
 
 def _of(connection: Connection, table: Any, model_id: int) -> list[Row]:

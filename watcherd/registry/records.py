@@ -1,12 +1,13 @@
 """Reading what the cycle needs of the registry: the records of a scope, and their kin."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import pairwise
+from typing import Any, TypeVar
 
 from sqlalchemy import (
-    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -15,7 +16,6 @@ from sqlalchemy import (
     delete,
     exists,
     literal_column,
-    or_,
     select,
     true,
     update,
@@ -31,11 +31,12 @@ T = TypeVar("T")
 CHUNK = 400
 """Values in one IN list: SQLite takes 32,766 variables in a statement, older ones 999."""
 
-IS_ON_DISK: ColumnElement[bool] = literal_column(
-    "model.state IN ('present', 'incomplete', 'unreadable')", Boolean
+IS_ON_DISK: ColumnElement[Any] = literal_column(
+    "model.state IN ('present', 'incomplete', 'unreadable')"
 )
 """In letters: SQLite uses a partial index only where it can prove its condition, and it cannot
-look into bound parameters (sqlite.org/partialindex.html)."""
+look into bound parameters (sqlite.org/partialindex.html). Without a type: of a Boolean one
+SQLAlchemy would write ``... = 1``, which proves nothing to SQLite."""
 
 _HEADS = model_file.c.role.in_(sorted(HEADS))
 
@@ -109,21 +110,21 @@ def find_kin(
     is_lost = model.c.state.not_in(sorted(ON_DISK))
     found: dict[int, Record] = {}
     heads = select(model_file.c.model_id).where(_HEADS)
+    devices = {fact.device for fact in facts}
     is_elsewhere = exists().where(
         _HEADS,
         model_file.c.model_id == model.c.model_id,
-        model_file.c.device.not_in({fact.device for fact in facts}),
+        model_file.c.device.not_in(devices),
     )
+    # Many models may be of one content; hardly ever does a root lie on several file systems.
+    contents = list(set(fingerprints)) if _lie_elsewhere(connection, devices) else []
     conditions = [
         *(and_(is_lost, model.c.path.in_(chunk)) for chunk in chunks(paths)),
         *(
             model.c.model_id.in_(heads.where(model_file.c.inode.in_(chunk)))
             for chunk in chunks([fact.inode for fact in facts])
         ),
-        *(
-            and_(model.c.fingerprint.in_(chunk), is_elsewhere)
-            for chunk in chunks(list(set(fingerprints)))
-        ),
+        *(and_(model.c.fingerprint.in_(chunk), is_elsewhere) for chunk in chunks(contents)),
     ]
     for condition in conditions:
         for record in records_where(connection, model.c.root_id == root_id, condition):
@@ -135,15 +136,28 @@ def find_kin(
     )
 
 
+def _lie_elsewhere(connection: Connection, devices: Iterable[int]) -> bool:
+    """Whether any file of any model lies on another file system than these."""
+    known = sorted(devices)
+    device = model_file.c.device
+    # Ranges, which the index serves; what is in none of them is one of the known.
+    between = [
+        *(and_(device > low, device < high) for low, high in pairwise(known)),
+        *([device < known[0], device > known[-1]] if known else []),
+    ]
+    return any(connection.execute(select(exists().where(one))).scalar() for one in between)
+
+
 def _conditions(scope: Scope, path: Column[str]) -> Iterator[ColumnElement[bool]]:
     """One query each: which of these paths the scope covers."""
     if scope == ROOT:
         yield true()
         return
     for tree in sorted(scope.trees):
-        # A range, so that the index serves it: ``0`` is the character after ``/``.
-        yield or_(path == tree, and_(path > f"{tree}/", path < f"{tree}0"))
-    for folders in chunks(sorted(scope.folders)):
+        # A range, so that the index serves it: ``0`` is the character after ``/``. The tree's own
+        # folder is asked for below: of an ``or`` SQLite makes a look at every row.
+        yield and_(path > f"{tree}/", path < f"{tree}0")
+    for folders in chunks(sorted(scope.folders | scope.trees)):
         yield path.in_(folders)
 
 
@@ -159,6 +173,7 @@ def records_where(connection: Connection, *conditions: ColumnElement[bool]) -> l
             model.c.state,
             model.c.fingerprint,
             model.c.resume,
+            model.c.note_said,
         ).where(condition)
     )
     return [
@@ -170,9 +185,15 @@ def records_where(connection: Connection, *conditions: ColumnElement[bool]) -> l
             row.fingerprint,
             tuple(sorted(parts[row.model_id], key=lambda part: part.path)),
             bool(row.resume),
+            companions_in(row.note_said),
         )
         for row in rows
     ]
+
+
+def companions_in(said: str | None) -> tuple[str, ...]:
+    """The names in ``model.note_said``."""
+    return tuple(json.loads(said).get("companions", ())) if said else ()
 
 
 def _parts(connection: Connection, condition: ColumnElement[bool]) -> defaultdict[int, list[Part]]:

@@ -11,11 +11,12 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from watcherd.artifact import Artifact
-from watcherd.plan import Applied, Candidate, Change, Plan, Record, Report, Verb
-from watcherd.registry import changes, intents, queries, records
+from watcherd.plan import Applied, Change, Plan, Record, Report, Verb
+from watcherd.registry import changes, queries, records
 from watcherd.registry.clock import iso
 from watcherd.registry.engine import READS, Mode, close_engine, open_engine, translated
-from watcherd.registry.intents import By, Direction, Intent
+from watcherd.registry.history import last_history_id, list_history
+from watcherd.registry.question import Filter, Question
 from watcherd.registry.records import Kin
 from watcherd.registry.tables import folder, history, mount
 from watcherd.registry.tables import root as root_table
@@ -215,57 +216,14 @@ class Registry:
                 dropped += left
         return Report(tuple(applied), tuple(dropped))
 
-    # -- the trash --------------------------------------------------------------------------------
-
-    def candidates(self, root_id: int) -> list[Candidate]:
-        """Every model on disk as retention sees it."""
-        with self.reading() as connection:
-            return intents.list_candidates(connection, root_id)
-
-    def intents(self, root_id: int, *, unsettled: bool = False) -> list[Intent]:
-        """What is in the trash or on its way; ``unsettled``: only what may be half done."""
-        with self.reading() as connection:
-            return intents.list_intents(connection, root_id, unsettled=unsettled)
-
-    def intent_of(self, model_id: int) -> Intent | None:
-        """What the trash table says of one model."""
-        with self.reading() as connection:
-            return intents.find_intent(connection, model_id)
-
-    def intend(
-        self,
-        one: Candidate,
-        trash_path: str,
-        reasons: Sequence[str],
-        *,
-        now: int,
-        expires: int,
-        by: By,
-    ) -> Intent | None:
-        """Write the intent to move a model out, if it is still what was decided upon."""
-        with self.writing() as connection:
-            return intents.intend(
-                connection, one, trash_path, reasons, now=now, expires=expires, by=by
-            )
-
-    def cancel(self, model_id: int) -> None:
-        """Forget an intent: nothing of the model is in the trash."""
-        with self.writing() as connection:
-            intents.cancel(connection, model_id)
-
-    def turn(self, model_id: int, direction: Direction, by: By | None = None) -> None:
-        """Mean a trashed model's files to be elsewhere from now on."""
-        with self.writing() as connection:
-            intents.turn(connection, model_id, direction, by)
-
     # -- questions --------------------------------------------------------------------------------
 
     def models(
-        self, chosen: queries.Filter, *, sort: str = "path", limit: int | None = None
+        self, chosen: Filter, *, sort: str | None = None, limit: int | None = None
     ) -> list[queries.Row]:
         """The models that pass a filter."""
         with self.reading() as connection:
-            return queries.list_models(connection, chosen, sort=sort, limit=limit)
+            return queries.list_models(connection, Question(chosen, sort=sort, limit=limit))
 
     def find(self, model_id: int) -> queries.Row | None:
         """Everything known of one model."""
@@ -282,19 +240,19 @@ class Registry:
         *,
         model_id: int | None = None,
         since: str | None = None,
-        after: int = 0,
+        after: int | None = None,
         limit: int | None = None,
     ) -> list[queries.Row]:
         """What happened, oldest first."""
         with self.reading() as connection:
-            return queries.list_history(
+            return list_history(
                 connection, model_id=model_id, since=since, after=after, limit=limit
             )
 
     def last_history_id(self) -> int:
         """The newest line of the history; 0 where there is none."""
         with self.reading() as connection:
-            return queries.last_history_id(connection)
+            return last_history_id(connection)
 
     def states(self) -> dict[str, int]:
         """State -> number of models."""

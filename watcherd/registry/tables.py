@@ -56,6 +56,15 @@ mount = Table(
     PrimaryKeyConstraint("root_id", "path"),
 )
 
+link = Table(
+    "link",
+    metadata,
+    # Symlinks below the root: what one of them leads to is never pruned.
+    Column("root_id", Integer, ForeignKey("root.root_id"), nullable=False),
+    Column("path", Text, nullable=False),
+    PrimaryKeyConstraint("root_id", "path"),
+)
+
 optimizer = Table(
     "optimizer",
     metadata,
@@ -124,22 +133,29 @@ model = Table(
     Column("pinned", Integer, nullable=False, server_default="0"),
     Column("note", Text),
     Column("revision", Integer, nullable=False, server_default="1"),
+    Column("note_said", Text),  # JSON: what the note beside it said last
+    Column("note_fault", Text),  # what makes no sense in it
     CheckConstraint(
         "state IN ('present', 'incomplete', 'unreadable', 'missing', 'trashed', 'deleted')",
         name="model_state",
     ),
+    # None begins with root_id: SQLite would take it for selective, and read every row of the root.
     # One row a path among those on disk; also load(scope) by path.
-    Index("model_on_disk", "root_id", "path", unique=True, sqlite_where=_ON_DISK),
+    Index("model_on_disk", "path", "root_id", unique=True, sqlite_where=_ON_DISK),
     # load(scope): the rows of some folders.
-    Index("model_in_folder", "root_id", "folder", sqlite_where=_ON_DISK),
+    Index("model_in_folder", "folder", "root_id", sqlite_where=_ON_DISK),
     # kin(): a row that left this path; show MODEL by path.
     Index("model_at_path", "path"),
     # kin(): a row of this content.
     Index("model_of_content", "fingerprint"),
     # list --interval --ticker --type.
     Index("model_placed", "interval", "ticker", "type"),
+    # list, in the order of paths
+    Index("model_in_order", "folder", "family", "step", "path"),
+    # show: the architectures of models with as many parameters as some weights
+    Index("model_of_size", "parameters", sqlite_where=text("architecture_id IS NOT NULL")),
     # retention by family.
-    Index("model_in_family", "root_id", "family"),
+    Index("model_in_family", "family", "root_id"),
     sqlite_autoincrement=True,  # an id is never given again, not even after a compaction
 )
 
@@ -157,6 +173,8 @@ model_file = Table(
     PrimaryKeyConstraint("model_id", "path"),
     # kin(): where else a file of this inode was.
     Index("model_file_inode", "inode"),
+    # kin(): whether any lies on another file system.
+    Index("model_file_device", "device"),
 )
 
 result = Table(
@@ -172,6 +190,8 @@ result = Table(
     Column("recorded_at", Text, nullable=False),
     # the newest results of a model
     Index("result_of_model", "model_id", "metric", "recorded_at"),
+    # list --where, --sort and --best METRIC: a metric's newest values without looking at its rows
+    Index("result_of_metric", "metric", "model_id", "fingerprint", "result_id", "value"),
 )
 
 tag = Table(
@@ -237,5 +257,7 @@ history = Table(
     Index("history_of_model", "model_id", "history_id"),
     # history --since
     Index("history_at", "at"),
+    # show MODEL by a path that it had
+    Index("history_left", "from_path", sqlite_where=text("from_path IS NOT NULL")),
     sqlite_autoincrement=True,
 )

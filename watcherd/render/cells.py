@@ -1,14 +1,13 @@
-"""What every table is made of: cells, columns that fit the terminal, sizes and times.
+"""What every table is made of: cells, sizes, counts and times.
 
 Control characters in names are made visible, so that no name can move the cursor.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
@@ -37,7 +36,7 @@ def human_size(count: int) -> str:
     raise AssertionError  # the last unit always returns
 
 
-_LONG = {"path": 24, "why": 12, "value": 12}
+LONG = {"path": 24, "why": 12, "value": 12}
 """Columns that wrap rather than vanish on a narrow terminal -> their least width."""
 
 
@@ -47,36 +46,11 @@ def new_table(*columns: str, right: Sequence[str] = ()) -> Table:
         table.add_column(
             name,
             justify="right" if name in right else "left",
-            overflow="fold" if name in _LONG else "ellipsis",
-            no_wrap=name not in _LONG,
-            min_width=_LONG.get(name, 1),
+            overflow="fold" if name in LONG else "ellipsis",
+            no_wrap=name not in LONG,
+            min_width=LONG.get(name, 1),
         )
     return table
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table, left out where the terminal is narrower than ``from_width``."""
-
-    name: str
-    cell: Callable[[Row], Text]
-    right: bool = False
-    from_width: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Fitting:
-    """A table whose columns fit the terminal: some are left out rather than all cut short."""
-
-    columns: Sequence[Column]
-    rows: Sequence[Row]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        shown = [one for one in self.columns if one.from_width <= options.max_width]
-        table = new_table(*(c.name for c in shown), right=[c.name for c in shown if c.right])
-        for row in self.rows:
-            table.add_row(*(column.cell(row) for column in shown))
-        yield table
 
 
 def state_cell(row: Row) -> Text:
@@ -89,6 +63,44 @@ def cell(value: object) -> Text:
 
 def count_models(count: int) -> str:
     return "1 model" if count == 1 else f"{count:,} models"
+
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_LONG_AGO = 30 * _DAY
+
+
+def ago(at: str, now: int) -> str:
+    """``3 h ago``, of a registry's time and ns since the epoch; its date after thirty days."""
+    return ago_ns(int(datetime.fromisoformat(at).timestamp() * 1e9), now)
+
+
+def ago_ns(at: int, now: int) -> str:
+    """The same of a time in ns since the epoch."""
+    seconds = (now - at) // 1_000_000_000
+    distance = abs(seconds)
+    if distance >= _LONG_AGO:
+        return _date(at)
+    for unit, size in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE)):
+        if distance >= size:
+            told = f"{distance // size} {unit}"
+            break
+    else:
+        told = f"{distance} s"
+    return f"{told} ago" if seconds >= 0 else f"in {told}"
+
+
+def _date(at: int) -> str:
+    """A file's mtime may be any number, also one that no calendar holds."""
+    try:
+        moment = datetime.fromtimestamp(at / 1e9, UTC)
+    except (OverflowError, ValueError, OSError):
+        return "?"
+    return f"{moment.year:04d}-{moment:%m-%d}"
+
+
+def count(number: int | None) -> str:
+    """``5,281``; nothing where it is unknown."""
+    return "" if number is None else f"{number:,}"
 
 
 def minute(at: str) -> str:

@@ -1,36 +1,71 @@
 """``history``."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from watcherd.errors import visible
-from watcherd.render.cells import Column, Fitting, Row, cell, route
+from watcherd.render.cells import Row, ago, cell, route
+from watcherd.render.fitting import Column, Fitting
+from watcherd.render.marks import told_mark
+
+_STYLES = {
+    "registered": "green",
+    "returned": "green",
+    "restored": "green",
+    "completed": "green",
+    "updated": "cyan",
+    "moved": "cyan",
+    "incomplete": "yellow",
+    "unreadable": "red",
+    "missing": "dim",
+    "pruned": "magenta",
+    "deleted": "magenta",
+    "purged": "magenta",
+}
+"""By verb; what is said of a model (pinned, tagged, ...) is plain."""
 
 
-def history_table(rows: Sequence[Row]) -> RenderableType:
-    """What happened, oldest first."""
+def history_table(rows: Sequence[Row], *, now: int, is_cut: bool = False) -> RenderableType:
+    """What happened, oldest first; ``now`` in ns since the epoch.
+
+    ``is_cut``: there was more before these rows.
+    """
     if not rows:
         return Text("nothing happened", style="dim")
     columns = (
-        Column("at", lambda row: cell(row["at"][:19].replace("T", " "))),
-        Column("verb", lambda row: cell(row["verb"])),
+        Column("at", lambda row: cell(row["at"][:19].replace("T", " ")), from_width=120),
+        Column("when", lambda row: cell(ago(row["at"], now)), right=True),
+        Column("verb", lambda row: Text(row["verb"], style=_STYLES.get(row["verb"], ""))),
         Column("id", lambda row: cell(row["model_id"]), right=True),
         Column("path", lambda row: cell(route(row))),
         Column("cause", lambda row: cell(row["cause"]), from_width=110),
         Column("actor", lambda row: cell(row["actor"]), from_width=110),
-        Column("why", lambda row: cell(_why(row["details"] or {})), from_width=90),
+        Column("why", lambda row: cell(_why(row["details"] or {})), from_width=80),
     )
-    return Fitting(columns, rows)
+    return Group(Fitting(columns, rows), Text(_total(rows, is_cut), style="dim"))
+
+
+def _total(rows: Sequence[Row], is_cut: bool) -> str:
+    counts = Counter(row["verb"] for row in rows).most_common()
+    told = ", ".join(f"{number:,} {verb}" for verb, number in counts)
+    return f"the newest {len(rows):,}: {told}; --limit N shows more" if is_cut else told
 
 
 def _why(details: Row) -> str:
     return "; ".join(
-        [*([details["reason"]] if "reason" in details else []), *details.get("reasons", [])]
+        [
+            *([details["reason"]] if "reason" in details else []),
+            *details.get("reasons", []),
+            *filter(None, [told_mark(details)]),
+        ]
     )
 
 
 def history_line(row: Row) -> str:
     """One line of ``history --follow``."""
-    return f"{row['at']}  {row['verb']:<11} {row['model_id'] or '':>6}  {visible(route(row))}"
+    what = _why(row["details"] or {})
+    line = f"{row['at']}  {row['verb']:<11} {row['model_id'] or '':>6}  {visible(route(row))}"
+    return f"{line}  {visible(what)}" if what else line

@@ -1,94 +1,126 @@
-"""``prune`` and ``restore``."""
+"""``prune``: a table for each family that loses something, then what was done."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from watcherd.errors import visible
-from watcherd.plan import Verdict
-from watcherd.render.cells import (
-    Row,
-    cell,
-    count_models,
-    human_size,
-    new_table,
-)
+from watcherd.plan import Purged, Verdict
+from watcherd.render.cells import Row, cell, count_models, human_size, new_table
+from watcherd.render.trash import unpurged
+
+MOST = 20
+"""Models of one verdict that a family's table shows; JSON has them all."""
 
 
 def pruned(
-    verdicts: Sequence[Verdict], failed: Sequence[tuple[Verdict, str]], *, dry_run: bool
+    verdicts: Iterable[Verdict],
+    failed: Sequence[tuple[Verdict, str]],
+    purged: Sequence[Purged],
+    unpurged: Mapping[str, str],
+    *,
+    dry_run: bool,
 ) -> dict[str, Any]:
     """What was decided and done, as JSON."""
     why_failed = {verdict.candidate.model_id: why for verdict, why in failed}
-    gone = [v for v in verdicts if not v.keep and v.candidate.model_id not in why_failed]
+    ordered = sorted(verdicts, key=_newest_first_of_each)
+    told = [_told(one, why_failed.get(one.candidate.model_id)) for one in ordered]
+    gone = [one for one in told if one["verdict"] == "remove" and one["error"] is None]
     return {
-        "verdicts": [
-            {
-                "model_id": verdict.candidate.model_id,
-                "path": verdict.candidate.path,
-                "family": verdict.candidate.family,
-                "verdict": "keep" if verdict.keep else "remove",
-                "reasons": list(verdict.reasons),
-                "size_bytes": verdict.candidate.size_bytes,
-                "error": why_failed.get(verdict.candidate.model_id),
-            }
-            for verdict in verdicts
-        ],
+        "verdicts": told,
         "dry_run": dry_run,
-        "kept": sum(verdict.keep for verdict in verdicts),
+        "kept": sum(one["verdict"] == "keep" for one in told),
         "removed": len(gone),
         "failed": len(failed),
-        "bytes_freed": sum(verdict.candidate.size_bytes for verdict in gone),
+        "bytes_freed": sum(one["size_bytes"] for one in gone),
+        "purged": len(purged),
+        "bytes_purged": sum(one.bytes_freed for one in purged),
+        "unpurged": dict(unpurged),
+    }
+
+
+def _newest_first_of_each(verdict: Verdict) -> tuple[str, int, int]:
+    one = verdict.candidate
+    return one.family, -one.modified_ns, -(one.step or 0)
+
+
+def _told(verdict: Verdict, error: str | None) -> Row:
+    one = verdict.candidate
+    return {
+        "model_id": one.model_id,
+        "path": one.path,
+        "family": one.family,
+        "step": one.step,
+        "verdict": "keep" if verdict.keep else "remove",
+        "reasons": list(verdict.reasons),
+        "size_bytes": one.size_bytes,
+        "error": error,
     }
 
 
 def pruned_text(said: Row) -> RenderableType:
-    """The same for people, a table a family; families that lose nothing are counted only."""
-    groups: defaultdict[str, list[Row]] = defaultdict(list)
+    """The same for people; families that lose nothing are counted only."""
+    families: defaultdict[str, list[Row]] = defaultdict(list)
     for one in said["verdicts"]:
-        groups[one["family"]].append(one)
-    losing = {
-        family: members
-        for family, members in groups.items()
-        if any(one["verdict"] == "remove" for one in members)
-    }
-    parts: list[RenderableType] = [
-        part for family, members in losing.items() for part in _family(family, members)
-    ]
+        families[one["family"]].append(one)
+    parts: list[RenderableType] = []
+    for family, members in families.items():
+        if any(one["verdict"] == "remove" for one in members):
+            parts += _family(family, members, would=said["dry_run"])
+    return Group(*parts, *_summary(said))
+
+
+def _family(family: str, members: Sequence[Row], *, would: bool) -> Iterator[RenderableType]:
+    kept = [one for one in members if one["verdict"] == "keep"]
+    going = [one for one in members if one["verdict"] == "remove"]
+    yield Text(visible(family), style="bold")
+    table = new_table("", "id", "name", "size", "why", right=("id", "size"))
+    for verdict, some in (("keep", kept), ("remove", going)):
+        for one in some[:MOST]:
+            table.add_row(_verdict(verdict), *_cells(one))
+        if len(some) > MOST:
+            rest = some[MOST:]
+            size = human_size(sum(one["size_bytes"] for one in rest))
+            table.add_row(_verdict(verdict), Text("…"), cell(f"{len(rest):,} more"), cell(size))
+    yield table
+    yield Text(_sums(kept, going, would=would), style="dim")
+    yield Text()
+
+
+def _verdict(verdict: str) -> Text:
+    return Text(verdict, style="red" if verdict == "remove" else "green")
+
+
+def _cells(one: Row) -> tuple[Text, ...]:
+    why = cell("; ".join(one["reasons"]))
+    if one["error"]:
+        why.append(f"\nnot moved: {visible(one['error'])}", style="red")
+    size = cell(human_size(one["size_bytes"]))
+    return cell(one["model_id"]), cell(one["path"].rpartition("/")[2]), size, why
+
+
+def _sums(kept: Sequence[Row], going: Sequence[Row], *, would: bool) -> str:
+    moved = [one for one in going if one["error"] is None]
+    verb = "would go" if would else "gone"
+    return f"{_sum(kept)} kept, {_sum(moved)} {verb}"
+
+
+def _sum(some: Sequence[Row]) -> str:
+    return f"{len(some):,} ({human_size(sum(one['size_bytes'] for one in some))})"
+
+
+def _summary(said: Row) -> Iterator[RenderableType]:
     verb = "would be moved to the trash" if said["dry_run"] else "moved to the trash"
     freed = human_size(said["bytes_freed"])
-    parts.append(
-        Text(f"{count_models(said['removed'])} {verb}, {freed}; {count_models(said['kept'])} kept")
+    yield Text(
+        f"{count_models(said['removed'])} {verb}, {freed}; {count_models(said['kept'])} kept"
     )
     if said["failed"]:
-        parts.append(Text(f"{said['failed']} could not be moved", style="red"))
-    return Group(*parts)
-
-
-def _family(family: str, members: Sequence[Row]) -> tuple[RenderableType, ...]:
-    table = new_table("", "id", "path", "size", "why", right=("id", "size"))
-    for one in members:
-        remove = one["verdict"] == "remove"
-        table.add_row(
-            Text("remove" if remove else "keep", style="red" if remove else "green"),
-            cell(one["model_id"]),
-            cell(one["path"].rpartition("/")[2]),
-            cell(human_size(one["size_bytes"])),
-            cell("; ".join([*one["reasons"], *([one["error"]] if one["error"] else [])])),
-        )
-    return Text(visible(family), style="bold"), table, Text()
-
-
-def restored_text(outcome: Sequence[Row]) -> RenderableType:
-    """What ``restore`` did."""
-    return Group(
-        *(
-            Text(f"{visible(one['model'])}: back in its place, and pinned")
-            if one["restored"]
-            else Text(f"{visible(one['model'])}: {one['error']}", style="red")
-            for one in outcome
-        )
-    )
+        yield Text(f"{count_models(said['failed'])} could not be moved", style="red")
+    if said["purged"]:
+        size = human_size(said["bytes_purged"])
+        yield Text(f"{count_models(said['purged'])} purged from the trash, {size} freed")
+    yield from unpurged(said["unpurged"])

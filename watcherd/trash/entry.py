@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from watcherd.artifact import Part, Role
 from watcherd.errors import TrashError
-from watcherd.scope import is_within, parent_of
+from watcherd.scope import is_within, lineage, parent_of
 
 OURS = ".watcherd"
 """The folder of our own files below the root: never a source of anything that is moved."""
@@ -17,9 +17,27 @@ TRASH = f"{OURS}/trash"
 MANIFEST = "manifest.json"
 DRAFT = "manifest.json.new"
 """The manifest while it is being written."""
+_DEPTH = TRASH.count("/") + 2
+"""Of the first name in an entry's folder."""
 
-_RANK = {Role.H5: 0, Role.INDEX: 0, Role.GRAPH: 1, Role.SHARD: 2}
-"""The order of leaving. What only accompanies a model (3) leaves after and returns before it."""
+_RANK = {
+    Role.H5: 0,
+    Role.KERAS: 0,
+    Role.SAVED_MODEL: 0,
+    Role.INDEX: 1,
+    Role.SHARD_V1: 1,
+    Role.GRAPH: 2,
+    Role.KERAS_METADATA: 2,
+    Role.FINGERPRINT: 2,
+    Role.ASSET: 3,
+    Role.SHARD: 3,
+}
+"""The order of leaving. A SavedModel's graphs are first: nobody opens it without them. The files
+of a V1 checkpoint precede its graph: by that alone their names are known for what they are."""
+_ASIDE = 4
+"""What only accompanies a model leaves after and returns before all of its own."""
+CONTENT = (Role.INDEX, Role.SHARD, Role.SHARD_V1)
+"""The parts that hold a model's numbers: with another save's the rest would be a false model."""
 
 
 class Held(StrEnum):
@@ -55,8 +73,8 @@ class Entry:
 
     @property
     def leaving(self) -> tuple[Part, ...]:
-        """The head (HDF5 file or index) first: without it a checkpoint is none."""
-        return tuple(sorted(self.parts, key=lambda part: (_RANK.get(part.role, 3), part.path)))
+        """The head (HDF5 file, index, a SavedModel's graph) first: without it there is no model."""
+        return tuple(sorted(self.parts, key=lambda part: (_rank(part), part.path)))
 
     @property
     def returning(self) -> tuple[Part, ...]:
@@ -67,6 +85,32 @@ class Entry:
     def folders(self) -> frozenset[str]:
         """The folders that the parts come from."""
         return frozenset(parent_of(part.path) for part in self.parts)
+
+    @property
+    def trash_folders(self) -> tuple[str, ...]:
+        """The folders that receive them, the uppermost first: of a SavedModel the same tree, so
+        that no two names collide."""
+        ends = {parent_of(self.place_of(part)) for part in self.parts}
+        found = {folder for end in ends for folder in lineage(end)}
+        return tuple(sorted((f for f in found if is_within(f, self.trash_path)), key=len))
+
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """The folders that a SavedModel is made of, the deepest first; of another artifact none."""
+        own = {folder for folder in self.folders if is_within(folder, self.path)}
+        return tuple(sorted({*own, self.path}, key=len, reverse=True)) if own else ()
+
+    def place_of(self, part: Part) -> str:
+        """Where a part lies in the trash, below the root."""
+        return f"{self.trash_path}/{self._inner(part)}"
+
+    def is_head(self, part: Part) -> bool:
+        """Whether the part makes the artifact what it is: it leaves first and returns last."""
+        return _rank(part) == min(map(_rank, self.parts))
+
+    def _inner(self, part: Part) -> str:
+        """The path below the folder that the artifact lies in."""
+        return part.path.removeprefix(f"{parent_of(self.path)}/")
 
 
 def trash_path_for(model_id: int, now: datetime) -> str:
@@ -80,26 +124,29 @@ def name_of(part: Part) -> str:
     return part.path.rpartition("/")[2]
 
 
-def is_head(part: Part) -> bool:
-    """Whether the part makes the artifact what it is: it leaves first and returns last."""
-    return _RANK.get(part.role) == 0
+def _rank(part: Part) -> int:
+    return _RANK.get(part.role, _ASIDE)
 
 
 def _fault_of(entry: Entry) -> str:
     """What is wrong with an entry, in words; empty where nothing is."""
-    names = [name_of(part) for part in entry.parts]
+    paths = {part.path for part in entry.parts}
     if parent_of(entry.trash_path) != TRASH or not _is_plain(entry.trash_path):
         return f"{entry.trash_path!r} is no place in the trash"
-    if not names:
+    if not entry.parts:
         return "it has no files to move"
-    if len({*names, MANIFEST, DRAFT}) < len(names) + 2:
-        return f"two of its files have one name, or one is called {MANIFEST}"
-    return next((fault for part in entry.parts if (fault := _fault_of_part(part))), "")
+    if len(paths) < len(entry.parts):
+        return "one of its files is named twice"
+    return next((fault for part in entry.parts if (fault := _fault_of_part(entry, part))), "")
 
 
-def _fault_of_part(part: Part) -> str:
+def _fault_of_part(entry: Entry, part: Part) -> str:
     if not _is_plain(part.path) or is_within(part.path, OURS):
         return f"{part.path!r} is no path of a model's file"
+    if not (parent_of(part.path) == parent_of(entry.path) or is_within(part.path, entry.path)):
+        return f"{part.path!r} is no file of it"
+    if entry.place_of(part).split("/")[_DEPTH] in (MANIFEST, DRAFT):
+        return f"{part.path!r} is called as the manifest in the trash is: rename it"
     if part.role is Role.TEMPORARY:
         return f"{part.path!r} shows that it is still being saved"
     return ""

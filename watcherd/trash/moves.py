@@ -1,19 +1,20 @@
 """An artifact's way into the trash, back, and out of the world.
 
-A checkpoint leaves index first and returns index last, so that whoever looks at any instant sees a
-whole checkpoint or none. Every verb here can be stopped anywhere and called again with the same
-arguments: what is where is read from the disk, and what is already done is not done again.
+A checkpoint leaves index first and returns index last, a SavedModel likewise by its graph, so that
+whoever looks at any instant sees a whole model or none. Every verb here can be stopped anywhere and
+called again with the same arguments: what is where is read from the disk, and what is already done
+is not done again.
 """
 
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from watcherd.artifact import Part, Role
+from watcherd.artifact import Part
 from watcherd.errors import TrashError
 from watcherd.scope import lineage, parent_of
 from watcherd.trash import calls
-from watcherd.trash.entry import Entry, Held, is_head, name_of
+from watcherd.trash.entry import CONTENT, DRAFT, MANIFEST, TRASH, Entry, Held, name_of
 from watcherd.trash.faults import explained
 from watcherd.trash.folders import dress, open_folder
 from watcherd.trash.manifest import read_manifest, write_manifest
@@ -44,12 +45,13 @@ def move_out(
             for part in entry.leaving:
                 if not transit.is_trashed(part):
                     transit.take(part)
+            transit.vacate()
         except TrashError as error:
             _retreat(transit)
             raise _with_whereabouts(transit, error) from error
         finally:
             if sync:
-                sync_folders(root_fd, (entry,))
+                _sync_all(root_fd, (*entry.trash_folders, *entry.folders))
 
 
 def bring_back(root_fd: int, entry: Entry, *, sync: bool = True) -> None:
@@ -67,7 +69,7 @@ def bring_back(root_fd: int, entry: Entry, *, sync: bool = True) -> None:
             raise _with_whereabouts(transit, error) from error
         finally:
             if sync:
-                sync_folders(root_fd, (entry,))
+                _sync_all(root_fd, (*entry.trash_folders, *entry.folders))
         transit.clear()
 
 
@@ -101,10 +103,16 @@ def purge(root_fd: int, entry: Entry) -> int:
 def sync_folders(root_fd: int, entries: Iterable[Entry]) -> None:
     """Wait until the moves of these entries have reached the disk: each folder once (fsync(2)).
 
-    Folders that are gone need no waiting. Raises TrashError where the disk fails.
+    Of a move the user's folder is enough, as a rename is one step of the file system's journal. The
+    entries' own folders in the trash are left out: a flush of the disk for each model would take
+    ten times as long as all the rest. Folders that are gone need no waiting. Raises TrashError
+    where the disk fails.
     """
-    ends = {path for entry in entries for path in (entry.trash_path, *entry.folders)}
-    for path in sorted({folder for end in ends for folder in lineage(end)}):
+    _sync_all(root_fd, (TRASH, *(folder for entry in entries for folder in entry.folders)))
+
+
+def _sync_all(root_fd: int, ends: Iterable[str]) -> None:
+    for path in sorted({folder for end in set(ends) for folder in lineage(end)}):
         _sync(root_fd, path)
 
 
@@ -134,10 +142,22 @@ def _prepare(transit: Transit, manifest: Mapping[str, object], sync: bool) -> No
     entry = transit.entry
     trash = transit.make(entry.trash_path)
     with explained(entry.trash_path):
-        if read_manifest(trash, entry.trash_path).entry != entry:
+        known = read_manifest(trash, entry.trash_path).entry
+        if known is not None and known != entry and set(os.listdir(trash)) - {MANIFEST, DRAFT}:
+            raise _taken(entry, known)
+        if known != entry:
             like = transit.open(parent_of(entry.leaving[0].path))
             dress(trash, trash if like is None else like, _OWNER_AND_GROUP)
             write_manifest(trash, entry, manifest, sync)
+    for folder in entry.trash_folders:
+        transit.make(folder)
+
+
+def _taken(entry: Entry, known: Entry) -> TrashError:
+    return TrashError(
+        f"{entry.path}: its place in the trash, {entry.trash_path}, holds {known.path} already",
+        hint="Nothing was moved. Move that folder aside, then prune again.",
+    )
 
 
 def _retreat(transit: Transit) -> None:
@@ -151,8 +171,11 @@ def _retreat(transit: Transit) -> None:
 
 def _may_return(transit: Transit, part: Part) -> bool:
     """An index returns only to its own shards: beside new ones it would pass for a checkpoint."""
-    shards = (other for other in transit.entry.parts if other.role is Role.SHARD)
-    return not is_head(part) or all(transit.is_in_place(shard, SAME) for shard in shards)
+    leaving = transit.entry.leaving
+    after = leaving[leaving.index(part) + 1 :]
+    return not transit.entry.is_head(part) or all(
+        transit.is_in_place(other, SAME) for other in after if other.role in CONTENT
+    )
 
 
 def _check_returning(transit: Transit) -> None:
@@ -194,6 +217,7 @@ def _withdraw(transit: Transit) -> None:
         if not transit.is_in_place(leaving[0], SAME):
             for part in leaving:
                 _take_back(transit, part)
+            transit.vacate()
 
 
 def _take_back(transit: Transit, part: Part) -> None:

@@ -20,7 +20,7 @@ from watcherd.artifact import FileFact, Part
 from watcherd.errors import TrashError
 from watcherd.scope import parent_of
 from watcherd.trash import calls
-from watcherd.trash.entry import DRAFT, MANIFEST, TRASH, Entry, name_of
+from watcherd.trash.entry import DRAFT, MANIFEST, Entry, name_of
 from watcherd.trash.faults import explain, explained
 from watcherd.trash.folders import look, make_folder, open_folder
 
@@ -66,7 +66,7 @@ class Transit:
         return self._look(parent_of(part.path), part)
 
     def in_trash(self, part: Part) -> FileFact | None:
-        return self._look(self.entry.trash_path, part)
+        return self._look(self._trash_folder_of(part), part)
 
     def is_in_place(self, part: Part, facts: Facts) -> bool:
         return _fits(part, self.in_place(part), facts)
@@ -84,9 +84,9 @@ class Transit:
         """Into the trash. What turns out to be something else goes back at once."""
         with explained(part.path):
             try:
-                calls.take(self._place_of(part), name_of(part), self._trash)
+                calls.take(self._place_of(part), name_of(part), self._trash_of(part))
             except FileExistsError as error:
-                raise explain(self._name_in_trash(part), error) from error
+                raise explain(self.entry.place_of(part), error) from error
         if not _fits(part, self.in_trash(part), SAME):
             self._give_back_stranger(part)
             raise TrashError(
@@ -102,41 +102,59 @@ class Transit:
         """
         with explained(part.path):
             if self.is_double(part):
-                calls.remove(self._trash, name_of(part))
+                calls.remove(self._trash_of(part), name_of(part))
             else:
-                calls.give(self._trash, name_of(part), self._place_of(part))
+                calls.give(self._trash_of(part), name_of(part), self._place_of(part))
 
     def destroy(self, part: Part) -> int:
         """Remove a part from the trash for good; its bytes, 0 where it is not what was trashed."""
         fact = self.in_trash(part)
         if fact is None or not _fits(part, fact, KEPT):
             return 0
-        with explained(self._name_in_trash(part)):
-            calls.remove(self._trash, name_of(part))
+        with explained(self.entry.place_of(part)):
+            calls.remove(self._trash_of(part), name_of(part))
         return fact.size
+
+    def vacate(self) -> None:
+        """Remove the folders that a SavedModel left empty. One that holds another's file stays."""
+        for folder in self.entry.own_folders:
+            self._remove_folder(folder)
 
     def clear(self) -> None:
         """Remove the manifest and our folder in the trash, once nothing else lies there.
 
         Whatever hinders that is left to be listed as a leftover: no model suffers from it.
         """
+        own, *inner = self.entry.trash_folders
+        for folder in reversed(inner):
+            self._remove_folder(folder)
         with suppress(OSError, TrashError):
-            trash, above = self.open(self.entry.trash_path), self.open(TRASH)
-            if trash is None or above is None:
-                return
-            names = set(os.listdir(trash))
-            if names <= {MANIFEST, DRAFT}:
+            trash = self.open(own)
+            if trash is not None and (names := set(os.listdir(trash))) <= {MANIFEST, DRAFT}:
                 for name in names:
                     calls.remove(trash, name)
-                calls.remove_folder(above, self.entry.trash_path.rpartition("/")[2])
+                self._remove_folder(own)
+
+    def _remove_folder(self, path: str) -> None:
+        """An empty one; any other stays. Never raises."""
+        with suppress(OSError, TrashError):
+            above = self.open(parent_of(path))
+            if above is not None:
+                calls.remove_folder(above, path.rpartition("/")[2])
+                self._forget(path)
+
+    def _forget(self, path: str) -> None:
+        """A descriptor of a folder that is gone would hide the one that is made anew."""
+        if (descriptor := self._open.pop(path, None)) is not None:
+            os.close(descriptor)
 
     def _give_back_stranger(self, part: Part) -> None:
         try:
-            calls.give(self._trash, name_of(part), self._place_of(part))
+            calls.give(self._trash_of(part), name_of(part), self._place_of(part))
         except OSError as error:
             raise TrashError(
                 f"{part.path}: was replaced while it was being moved; what replaced it lies in "
-                f"{self.entry.trash_path} and could not be put back ({error.strerror})",
+                f"{self._trash_folder_of(part)} and could not be put back ({error.strerror})",
                 hint=f"Move {name_of(part)} back by hand; nothing removes it there.",
             ) from error
 
@@ -147,12 +165,11 @@ class Transit:
         with explained(f"{folder}/{name_of(part)}".lstrip("/")):
             return look(descriptor, name_of(part))
 
-    def _name_in_trash(self, part: Part) -> str:
-        return f"{self.entry.trash_path}/{name_of(part)}"
+    def _trash_folder_of(self, part: Part) -> str:
+        return parent_of(self.entry.place_of(part))
 
-    @property
-    def _trash(self) -> int:
-        return self._open[self.entry.trash_path]
+    def _trash_of(self, part: Part) -> int:
+        return self._open[self._trash_folder_of(part)]
 
     def _place_of(self, part: Part) -> int:
         """Raises FileNotFoundError where its folder is gone."""
@@ -170,7 +187,7 @@ def opened(root_fd: int, entry: Entry, *, places: bool = True) -> Iterator[Trans
     """
     transit = Transit(root_fd, entry)
     try:
-        for path in (entry.trash_path, *(sorted(entry.folders) if places else ())):
+        for path in (*entry.trash_folders, *(entry.folders if places else ())):
             transit.open(path)
         yield transit
     finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from watchdog.observers.inotify_move_event_grouper import GroupedInotifyEvent, PathedInotifyEvent
 
+from watcherd import pulse
 from watcherd.errors import WatchError
 from watcherd.scope import ROOT, Cause, Request, Scope, folders, parent_of, tree
 from watcherd.watch.kernel import Book, Names, Reader, Trouble
@@ -43,6 +44,11 @@ class Coverage:
     reason: str = ""
     """Why they no longer do."""
 
+    @property
+    def folders(self) -> int:
+        """Those that should be watched, as far as they can be counted from outside."""
+        return self.watched + self.refused + self.unreadable
+
 
 class Watch:
     """One watch of the models root, from ``start`` to ``stop``; a lost one is replaced.
@@ -50,7 +56,9 @@ class Watch:
     ``put`` takes the requests, in threads of the watch; it must not block. ``is_relevant`` says
     whether a file's name is that of an artifact's part, a state file or a note;
     ``is_ignored_folder``, which folders get no watch; ``temporary_of``, which checkpoint a
-    temporary folder belongs to (None: it is none). ``on_trouble`` is told in any thread.
+    temporary folder belongs to, ``note_of``, which artifact a note does (None: it is none).
+    ``on_trouble`` is told in any thread, and
+    ``on_cookie`` when one has come through (see ``hear_cookies``).
     """
 
     def __init__(
@@ -61,13 +69,17 @@ class Watch:
         is_relevant: Callable[[str], bool],
         is_ignored_folder: Callable[[str], bool],
         temporary_of: Callable[[str], str | None],
+        note_of: Callable[[str], str | None] = lambda name: None,
         on_trouble: Callable[[Trouble], None] = lambda trouble: None,
+        on_cookie: Callable[[], None] = lambda: None,
     ) -> None:
         self._root = root
         self._prefix = len(os.path.join(os.fsencode(root), b""))
         self._put = put
-        self._names = Names(is_relevant, is_ignored_folder, temporary_of)
+        self._names = Names(is_relevant, is_ignored_folder, temporary_of, note_of)
         self._on_trouble = on_trouble
+        self._on_cookie = on_cookie
+        self._cookie: bytes | None = None
         self._identity: tuple[int, int] | None = None
         self._reader: Reader | None = None
         self._book: Book | None = None
@@ -108,6 +120,25 @@ class Watch:
         if self._book and (healed := self._book.heal()):
             self._put(Request(tree(*map(self._below, healed)), Cause.EVENT))
 
+    def watch_anew(self) -> None:
+        """Watch what is there now, after something was mounted or unmounted below the root."""
+        if self._book:
+            self._book.watch_anew()
+
+    def hear_cookies(self) -> None:
+        """Be told of cookies. Raises OSError where our own folder is not there, say."""
+        if self._book:
+            self._cookie = self._book.hear_cookies()
+
+    def refused(self) -> tuple[str, ...]:
+        """The folders, below the root, that the kernel's limit left without a watch."""
+        return tuple(map(self._below, set(self._book.refused))) if self._book else ()
+
+    def is_busy(self) -> bool:
+        """Whether events are on their way."""
+        reader, book = self._reader, self._book
+        return bool(reader and reader.is_busy()) or bool(book and book.behind)
+
     def coverage(self) -> Coverage:
         """How things stand; never waits."""
         book, threads = self._book, (self._reader, self._follower)
@@ -142,14 +173,19 @@ class Watch:
 
     def _follow(self, book: Book) -> None:
         try:
-            while (event := book.read_event()) is not None:
-                self._hand_on(event, book)
+            with pulse.taken("watch", lambda: book.behind > 0):
+                while (event := book.read_event()) is not None:
+                    pulse.beat()
+                    self._hand_on(event, book)
         except Exception as error:  # noqa: BLE001 - whatever it was, no request is put any more
             self._report(Trouble.LOST, f"the thread that hands on events failed: {error!r}")
 
     def _hand_on(self, event: GroupedInotifyEvent, book: Book) -> None:
         """Put one request for one event: both folders of a move are in its scope."""
         ends = (event,) if isinstance(event, PathedInotifyEvent) else event
+        if ends[0].path == self._cookie:
+            self._on_cookie()
+            return
         if self._has_left(ends):
             book.forget(ends[0].path)
         scope = Scope()
@@ -175,12 +211,20 @@ class Watch:
         path = self._below(end.path)
         folder, name = parent_of(path), path.rpartition("/")[2]
         if not end.ev.is_directory:
-            scope = folders([folder]) if self._names.is_relevant(name) else Scope()
+            scope = self._scope_of_file(folder, name)
         elif not self._names.is_ignored_folder(name):
             scope = tree(path)
         else:
             scope = folders([folder]) if self._names.temporary_of(name) else Scope()
         return scope if scope and self._has_folder(folder) else Scope()
+
+    def _scope_of_file(self, folder: str, name: str) -> Scope:
+        """Its folder; for the note of a SavedModel, which is a folder itself, that one as well."""
+        if not self._names.is_relevant(name):
+            return Scope()
+        noted = f"{folder}/{self._names.note_of(name)}".lstrip("/")
+        is_folder = self._names.note_of(name) is not None and self._has_folder(noted)
+        return folders([folder, noted] if is_folder else [folder])
 
     def _has_folder(self, path: str) -> bool:
         try:

@@ -9,18 +9,28 @@ it all, and queue those without bound.
 
 import errno
 import os
+import struct
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from fcntl import ioctl
 from pathlib import Path
+from termios import FIONREAD
 from typing import NamedTuple
 
 from watchdog.observers.inotify import InotifyWatchGroup
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, Mask, WatchCallback
 from watchdog.observers.inotify_c import InotifyConstants as Kernel
 from watchdog.observers.inotify_c import WatchDescriptor as Descriptor
-from watchdog.observers.inotify_move_event_grouper import GroupedInotifyEvent
+from watchdog.observers.inotify_move_event_grouper import (
+    GroupedInotifyEvent,
+    PathedInotifyEvent,
+)
 from watchdog.utils.delayed_queue import DelayedQueue
+
+from watcherd import pulse
+from watcherd.root import HOUSE
+from watcherd.watch.cookie import NAME
 
 _CHANGES = Mask(Kernel.IN_CREATE | Kernel.IN_CLOSE_WRITE | Kernel.IN_MOVE | Kernel.IN_DELETE)
 """inotify(7): nothing that reading causes, nothing for each write. Creation tells of folders and of
@@ -54,6 +64,7 @@ class Names(NamedTuple):
     is_relevant: Callable[[str], bool]
     is_ignored_folder: Callable[[str], bool]
     temporary_of: Callable[[str], str | None]
+    note_of: Callable[[str], str | None] = lambda name: None
 
 
 class Reader(InotifyFD):
@@ -64,17 +75,38 @@ class Reader(InotifyFD):
         self.name = "watch-reader"
         self._report = report
         self._is_released = False
+        self._is_handling = False
 
     def run(self) -> None:
         """Read until stopped. The descriptors are released whenever the stop comes."""
         try:
-            super().run()
+            with pulse.taken(self.name, self.is_busy):
+                super().run()
         except Exception as error:  # noqa: BLE001 - whatever it was, no event arrives any more
             self._report(Trouble.LOST, f"the thread that reads events failed: {error!r}")
         with self._lock:
             self._is_reading = False
             if self._closed:
                 self._close_resources()
+
+    def is_busy(self) -> bool:
+        """Whether an event is being seen to, or waits in the kernel's queue (inotify(7))."""
+        if self._is_handling:
+            return True
+        try:
+            (waiting,) = struct.unpack("i", ioctl(self._inotify_fd, FIONREAD, b"\0" * 4))
+        except OSError:
+            return False  # closed: it is stopping
+        return bool(waiting)
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        """See to one event."""
+        pulse.beat()
+        self._is_handling = True
+        try:
+            super().handle_event(event)
+        finally:
+            self._is_handling = False
 
     def _close_resources(self) -> None:
         if not self._is_released:
@@ -136,6 +168,8 @@ class Book(InotifyWatchGroup):
         self._names = names
         self._report = report
         self._is_limited = False
+        self._house = os.path.join(os.fsencode(root), HOUSE.encode())
+        self._house_watch: Descriptor | None = None
         mask = Mask(_CHANGES | Kernel.IN_ONLYDIR)
         super().__init__(reader, os.fsencode(root), mask, is_recursive=True)
 
@@ -149,9 +183,28 @@ class Book(InotifyWatchGroup):
         """The number of folders with a watch."""
         return len(self._active_callbacks_by_path)
 
+    @property
+    def behind(self) -> int:
+        """The number of events that wait to be handed on."""
+        return len(self._behind)
+
+    def hear_cookies(self) -> bytes:
+        """Hear of cookies in our own folder below the root, and return the path of one.
+
+        That folder is no models' and is not counted. Raises OSError where it cannot be watched.
+        """
+        with self._lock:
+            mask = Mask(Kernel.IN_CREATE | Kernel.IN_ONLYDIR | Kernel.IN_DONT_FOLLOW)
+            self._house_watch = self._inotify_fd.add_callback(self._house, mask, self, self._id)
+        return os.path.join(self._house, NAME.encode())
+
     def on_event(self, event: InotifyEvent) -> None:
         """Take in what may matter: also moves of any name, as half a move waits for its other."""
-        if event.is_move_self:
+        if event.wd == self._house_watch:
+            if event.name == NAME.encode():
+                cookie = os.path.join(self._house, event.name)
+                self._move_event_grouper.put_event(PathedInotifyEvent(event, cookie))
+        elif event.is_move_self:
             self._report(Trouble.LOST, "the models root was renamed")
         elif len(self._behind) >= MOST_BEHIND:
             self.on_queue_overflow()
@@ -178,14 +231,24 @@ class Book(InotifyWatchGroup):
             if not self.is_active:
                 return
             self._move_event_grouper.discard_pending_events()
-            before = list(self._active_callbacks_by_watch)
-            for book in (self._active_callbacks_by_watch, self._active_callbacks_by_path):
-                book.clear()
-            self._add_all_callbacks(self.path)
-            left = [wd for wd in before if wd not in self._active_callbacks_by_watch]
-            self._inotify_fd.remove_callbacks([(wd, self._id) for wd in left])
+            self._watch_anew()
         self.tell_limit()
         self._report(Trouble.OVERFLOW, "")
+
+    def watch_anew(self) -> None:
+        """Watch the folders that are there now: of file systems that were mounted, too."""
+        with self._lock:
+            if self.is_active:
+                self._watch_anew()
+        self.tell_limit()
+
+    def _watch_anew(self) -> None:
+        before = list(self._active_callbacks_by_watch)
+        for book in (self._active_callbacks_by_watch, self._active_callbacks_by_path):
+            book.clear()
+        self._add_all_callbacks(self.path)
+        left = [wd for wd in before if wd not in self._active_callbacks_by_watch]
+        self._inotify_fd.remove_callbacks([(wd, self._id) for wd in left])
 
     def forget(self, path: bytes) -> None:
         """Take down the watches of a folder that left; another may bear its name by now."""
@@ -225,6 +288,7 @@ class Book(InotifyWatchGroup):
 
     def _add_callback(self, path: bytes) -> None:
         """Watch one folder. What vanished or is a symlink needs no watch, and is not noted."""
+        pulse.beat()
         self.refused.discard(path)
         self.unreadable.discard(path)
         extra = Kernel.IN_MOVE_SELF if path == self.path else 0

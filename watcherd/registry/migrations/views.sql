@@ -4,7 +4,7 @@ CREATE VIEW adam_opt AS
 SELECT
     optimizer_id,
     learning_rate,
-    coalesce(json_extract(config, '$.amsgrad'), 0) AS amsgrad,
+    json_extract(config, '$.amsgrad') AS amsgrad,
     coalesce(json_extract(config, '$.decay'), json_extract(config, '$.weight_decay')) AS decay,
     json_extract(config, '$.beta_1') AS b1,
     json_extract(config, '$.beta_2') AS b2,
@@ -76,7 +76,8 @@ SELECT
         ) AS newest
     ) AS results
 FROM model
-JOIN root USING (root_id)
+-- Every model has a root. An outer join, like the next one, costs nothing where it is not asked for.
+LEFT JOIN root ON root.root_id = model.root_id
 LEFT JOIN optimizer ON optimizer.optimizer_id = model.optimizer_id
 WHERE model.state = 'present' AND model.copy_of IS NULL
 ;

@@ -4,22 +4,23 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from pydantic import TypeAdapter, ValidationError
-
-from watcherd.config import kinds
+from watcherd.config.values import seconds
 from watcherd.errors import UsageError
-from watcherd.registry import iso
+from watcherd.registry.clock import iso
 
 
 def start_of(text: str) -> str:
     """``1h`` ago, or a date or time (local unless it says otherwise). Raises UsageError."""
-    with suppress(ValidationError):
-        seconds = TypeAdapter(kinds.Duration).validate_python(text)
-        return iso(time.time_ns() - int(seconds * 1e9))
+    with suppress(ValueError):
+        return iso(time.time_ns() - int(seconds(text) * 1e9))
     try:
-        moment = datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+        return iso_of(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
         raise UsageError(
             f"{text!r} is no time", hint="write 90m, 1h or 3d, or a time such as 2026-01-31T12:00"
         ) from None
-    return iso(int(moment.timestamp() * 1e9))
+
+
+def iso_of(moment: datetime) -> str:
+    """A moment (local unless it says otherwise) as the registry writes it."""
+    return iso(int(moment.astimezone(UTC).timestamp() * 1e9))

@@ -1,0 +1,199 @@
+"""What befalls the daemon beside its root: it says so once, waits or does with less, and afterwards
+the registry equals the disk."""
+
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunningDaemon, Saved, on_disk, wait_until, watcherd
+from tests.namespace import has_namespaces, namespace
+from tests.test_root_faults import WITHOUT_PRIVILEGE
+from tests.test_supervision import readers_of
+from tests.truth import truth
+
+Start = Callable[..., RunningDaemon]
+QUICK = '[watch]\nsettle = "100ms"\n'
+
+
+def failures(daemon: RunningDaemon) -> list[str]:
+    return [line["error"] for line in daemon.events("failure.raised")]
+
+
+def count(registry: Path) -> int:
+    with closing(sqlite3.connect(f"file:{registry}?mode=ro", uri=True, timeout=10)) as connection:
+        query = "SELECT count(*) FROM model WHERE state = 'present'"
+        found: int = connection.execute(query).fetchone()[0]
+        return found
+
+
+# -- the registry ----------------------------------------------------------------------------------
+
+
+def test_a_registry_that_is_removed_is_made_anew(
+    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved
+) -> None:
+    registry = tmp_path / "registry.db"
+    daemon = start_daemon(root, "--registry", f"sqlite:///{registry}", settings=QUICK)
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon.wait_for("model.registered")
+    registry.unlink()
+    daemon.wait_for("failure.ended")
+    (failure,) = daemon.events("failure.raised")
+    assert (
+        failure["error"]
+        == f"the registry sqlite:///{registry} was removed or replaced while in use"
+    )
+    assert "copy" in failure["hint"]
+    saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
+    wait_until(lambda: registry.exists() and count(registry) == 2)
+    assert not daemon.events("model.missing")
+
+
+def test_a_registry_on_a_full_disk_is_waited_for(
+    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved
+) -> None:
+    if not has_namespaces():
+        pytest.skip("no mount namespaces here")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with namespace() as within:
+        within.run("mount", "-t", "tmpfs", "-o", "size=2m", "none", disk)
+        url = f"sqlite:///{disk}/registry.db"
+        daemon = start_daemon(root, "--registry", url, settings=QUICK, within=within.enter)
+        daemon.wait_for("cycle.done")
+        within.run("sh", "-c", f"dd if=/dev/zero of={disk}/ballast bs=4k status=none; true")
+        for number in range(4):
+            saved.write_h5(root / f"1h/BTC/LSTM/{number}.h5", number)
+        daemon.wait_for("failure.raised")
+        within.run("rm", disk / "ballast")
+        daemon.wait_for("failure.ended")
+        wait_until(lambda: len(daemon.events("model.registered")) == 4)
+    assert failures(daemon) == [f"no space left for the registry {url}"]
+
+
+def test_a_registry_that_may_only_be_read_ends_it_with_a_next_step(
+    root: Path, tmp_path: Path
+) -> None:
+    registry = tmp_path / "registry.db"
+    url = f"sqlite:///{registry}"
+    watcherd(root, "--registry", url, "reconcile")
+    registry.chmod(0o444)
+    tmp_path.chmod(0o555)
+    words = ["--root", str(root), "--registry", url, "run"]
+    try:
+        done = subprocess.run(
+            [*WITHOUT_PRIVILEGE, sys.executable, "-m", "watcherd", *words],
+            capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+    finally:
+        tmp_path.chmod(0o755)
+    assert done.returncode == 1
+    assert "may only be read by this user" in done.stderr
+    assert "→ run as the user that owns it" in done.stderr
+
+
+# -- the process -----------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_without_descriptors_it_waits_for_some(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    daemon = start_daemon(root, settings=QUICK)
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon.wait_for("model.registered")
+    pid = daemon.process.pid
+    _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, most))
+    saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
+    said = wait_until(lambda: daemon.events("root.suspended") + daemon.events("failure.raised"), 10)
+    assert "Too many open files" in said[0]["error"]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+    wait_until(lambda: on_disk(root) == truth(root) and len(truth(root)) == 2)
+    assert not daemon.events("model.missing")
+    assert daemon.process.poll() is None
+
+
+def test_a_reader_that_is_killed_costs_nothing(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    daemon = start_daemon(root, settings=QUICK)
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon.wait_for("model.registered")
+    for reader in readers_of(daemon):
+        os.kill(reader, signal.SIGKILL)
+    saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
+    wait_until(lambda: on_disk(root) == truth(root) and len(truth(root)) == 2)
+    assert not daemon.events("model.unreadable")
+
+
+@pytest.mark.long
+def test_a_reader_that_is_stopped_is_replaced_when_its_time_is_up(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    daemon = start_daemon(root, settings=QUICK)
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon.wait_for("model.registered")
+    for reader in readers_of(daemon):
+        os.kill(reader, signal.SIGSTOP)
+    saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
+    wait_until(lambda: len(daemon.events("model.registered")) == 2, 100)
+    assert not daemon.events("model.unreadable")
+
+
+@pytest.mark.long
+def test_a_minute_of_standstill_is_made_up_for(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    """It is not taken for a thread that hangs, nor its watch for one that is deaf."""
+    daemon = start_daemon(root, settings=QUICK, WATCHDOG_USEC="10000000")
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon.wait_for("model.registered")
+    daemon.process.send_signal(signal.SIGSTOP)
+    saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
+    with pytest.raises(subprocess.TimeoutExpired):
+        daemon.process.wait(65)
+    daemon.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: len(daemon.events("model.registered")) == 2, 10)
+    assert not daemon.events("watch.lost")
+    assert daemon.process.poll() is None
+
+
+# -- what happens on the disk ----------------------------------------------------------------------
+
+
+def test_twelve_hundred_folders_at_once_make_a_short_log_of_valid_lines(
+    root: Path, start_daemon: Start
+) -> None:
+    daemon = start_daemon(root, settings=QUICK)
+    for number in range(1221):
+        (root / f"{number % 11}/{number % 37}/{number}").mkdir(parents=True)
+    folders = sum(1 for _ in os.walk(root)) - 1  # but .watcherd
+    said = root / ".watcherd/daemon.json"
+    wait_until(lambda: json.loads(said.read_text())["coverage"]["watched"] == folders)
+    assert daemon.lines()
+    assert daemon.log.stat().st_size < 200_000
+    assert daemon.log.with_suffix(".err").read_text() == ""
+
+
+@pytest.mark.long
+def test_what_appears_and_vanishes_at_once_leaves_nothing(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    daemon = start_daemon(root, settings=QUICK)
+    for number in range(500):
+        saved.write_h5(root / "1h/BTC/LSTM/a.h5", number % 4)
+        (root / "1h/BTC/LSTM/a.h5").unlink()
+    saved.write_h5(root / "1h/BTC/LSTM/b.h5")
+    daemon.settle()
+    assert on_disk(root) == {"1h/BTC/LSTM/b.h5": "present"}
+    assert not failures(daemon)

@@ -1,0 +1,244 @@
+"""A training job never notices it: no lock, no file opened for writing, no heavy import, no GPU."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunningDaemon, Saved, on_disk, rows, wait_until
+from tests.test_supervision import readers_of
+from tests.test_trainers import failed_saves, save_in_a_loop
+from tests.truth import truth
+from watcherd.child import Child
+
+Start = Callable[..., RunningDaemon]
+
+needs_strace = pytest.mark.skipif(
+    not shutil.which("strace")
+    or subprocess.run(["strace", "-o", "/dev/null", "true"], check=False).returncode != 0,
+    reason="no strace here, or it may not be used",
+)
+
+CALLS = "open,openat,openat2,creat,truncate,flock,fcntl,mkdirat,unlinkat,renameat,renameat2"
+WRITES = re.compile(
+    r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|\b(creat|truncate|mkdirat|unlinkat|rename\w+)\("
+)
+LOCKS = re.compile(r"\bflock\(|F_(OFD_)?SETLKW?\b")
+TASK = re.compile(r"(\d+) ")
+PACKAGES = re.compile(r"/(tensorflow|keras|tf_keras|h5py|pyfive|numpy)/(?:__pycache__/)?__init__")
+
+
+def traced(file: Path) -> tuple[str, ...]:
+    """The command that runs another and writes down its calls and its children's; the program stays
+    our child, and descriptors are shown with their paths."""
+    return ("strace", "-D", "-f", "-y", "-qq", "-o", str(file), "-e", f"trace={CALLS}")
+
+
+def concerning(root: Path, trace: Path) -> list[str]:
+    """The calls that name something below the root, but what is ours there."""
+    inside, ours = f"{root}/", f"{root}/.watcherd"
+    lines = (
+        # A name given with the descriptor of its folder is as good as the whole path.
+        re.sub(r'<([^>]*)>, "([^"]*)"', r"<\1/\2>", line)
+        for line in trace.read_text(errors="replace").splitlines()
+    )
+    return [line for line in lines if inside in line.replace(ours, "")]
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "saves", [200, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
+)
+def test_no_save_fails_and_nothing_of_the_trainers_is_locked_or_opened_for_writing(
+    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved, saves: int
+) -> None:
+    """The trainer's HDF5 insists on its lock, as the strictest environment sets it."""
+    trace = tmp_path / "trace"
+    daemon = start_daemon(root, settings='[watch]\nsettle = "20ms"\n', within=traced(trace))
+    trainer = save_in_a_loop(root / "1h/BTC/LSTM/loop.h5", saves)
+    place = root / "4h/ETH/LSTM"
+    saved.write_checkpoint(place / "ckpt-1")
+    (place / "checkpoint").write_text('model_checkpoint_path: "ckpt-1"\n')
+    saved.write_h5(place / "a.h5").rename(place / "b.h5")
+    assert failed_saves(trainer) == 0
+    daemon.settle()
+    assert daemon.stop() == 0
+    calls = concerning(root, trace)
+    looks = [call for call in calls if "loop.h5" in call and "O_RDONLY" in call]
+    assert looks, "the trace shows what it should"
+    assert [call for call in calls if WRITES.search(call)] == []
+    assert [call for call in calls if LOCKS.search(call)] == []
+
+
+@needs_strace
+def test_neither_tensorflow_nor_what_parses_models_is_loaded_in_the_daemon(
+    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved
+) -> None:
+    trace = tmp_path / "trace"
+    daemon = start_daemon(root, within=traced(trace), settings='[watch]\nsettle = "20ms"\n')
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon.wait_for("model.registered")
+    tasks = os.listdir(f"/proc/{daemon.process.pid}/task")
+    daemon.stop()
+    loaded: dict[bool, set[str]] = {True: set(), False: set()}
+    for line in trace.read_text(errors="replace").splitlines():
+        found = TASK.match(line)
+        if found and "ENOENT" not in line:
+            loaded[found[1] in tasks].update(PACKAGES.findall(line))
+    assert loaded == {True: set(), False: {"pyfive", "numpy"}}
+
+
+def surroundings(items: list[int]) -> list[str]:
+    """In a child: what it may see of GPUs, and how nice it is."""
+    return [f"{os.environ['CUDA_VISIBLE_DEVICES']} {os.nice(0)}" for _ in items]
+
+
+def test_a_child_has_no_gpu_and_gives_way_to_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    child = Child(surroundings)
+    try:
+        assert list(child.map([1])) == ["-1 19"]
+    finally:
+        child.close()
+
+
+@pytest.mark.skipif(not shutil.which("ionice"), reason="no ionice here to ask")
+def test_the_reader_is_idle_at_the_disk_and_the_daemon_gives_way(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    daemon = start_daemon(root)
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon.wait_for("model.registered")
+    (reader,) = readers_of(daemon)
+    asked = subprocess.run(["ionice", "-p", str(reader)], capture_output=True, text=True)
+    assert asked.stdout.strip() == "idle"
+    assert os.getpriority(os.PRIO_PROCESS, daemon.process.pid) == 10
+
+
+HELD = """
+import sys, h5py
+with h5py.File(sys.argv[1], "w") as file:
+    file.attrs["layer_names"] = [b"dense"]
+    file.flush()
+    print("whole, and not closed", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_what_a_writer_holds_is_not_judged_before_it_is_closed(
+    root: Path, start_daemon: Start
+) -> None:
+    """Flushed, it looks whole; what comes next nobody knows."""
+    (root / "1h/BTC/LSTM").mkdir(parents=True)
+    daemon = start_daemon(root, settings='[watch]\nsettle = "50ms"\n[log]\nlevel = "debug"\n')
+    with subprocess.Popen(
+        [sys.executable, "-c", HELD, str(root / "1h/BTC/LSTM/held.h5")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "HDF5_USE_FILE_LOCKING": "TRUE"},
+    ) as writer:  # fmt: skip
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        (root / "1h/BTC/LSTM/other.h5").write_text("text")
+        daemon.wait_for("model.unreadable")
+        wait_until(lambda: len(daemon.events("cycle.done")) >= 3)
+        assert on_disk(root) == {"1h/BTC/LSTM/other.h5": "unreadable"}
+        writer.communicate(b"\n")
+    assert daemon.wait_for("model.registered")["path"] == "1h/BTC/LSTM/held.h5"
+    assert not daemon.events("model.incomplete")
+
+
+# -- real trainers, killed and started again -------------------------------------------------------
+
+MANAGER = """
+import sys, time, tensorflow as tf
+state = {"w": tf.Variable(tf.random.normal((50, 50))), "step": tf.Variable(0, dtype=tf.int64)}
+manager = tf.train.CheckpointManager(tf.train.Checkpoint(**state), sys.argv[1], max_to_keep=5)
+manager.checkpoint.restore(manager.latest_checkpoint)
+while True:
+    state["step"].assign_add(1)
+    manager.save(checkpoint_number=state["step"])
+    time.sleep(0.2)
+"""
+SAVER = """
+import sys, time, tensorflow as tf
+v1 = tf.compat.v1
+with tf.Graph().as_default(), v1.Session() as session:
+    v1.get_variable("w", shape=(50, 50))
+    step = v1.train.get_or_create_global_step()
+    session.run(v1.global_variables_initializer())
+    saver = v1.train.Saver(max_to_keep=5)
+    latest = tf.train.latest_checkpoint(sys.argv[1])
+    if latest:
+        saver.restore(session, latest)
+    while True:
+        session.run(step.assign_add(1))
+        saver.save(session, sys.argv[1] + "/model.ckpt", global_step=step)
+        time.sleep(0.2)
+"""
+ROUNDS, ROUND = 6, 20.0
+"""Starts of each trainer, and seconds that it then trains."""
+
+
+@contextmanager
+def training(code: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with subprocess.Popen([sys.executable, "-c", code, str(folder)]) as trainer:
+        try:
+            yield trainer
+        finally:
+            trainer.send_signal(signal.SIGKILL)
+
+
+def present(root: Path) -> set[str]:
+    query = "SELECT path FROM model WHERE state = 'present'"
+    return {row["path"] for row in rows(root, query)}
+
+
+def opens(prefix: Path) -> bool:
+    """Whether TensorFlow can open it; what its trainer has deleted by now nobody can."""
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        return all(
+            reader.get_tensor(name) is not None for name in reader.get_variable_to_shape_map()
+        )
+    except (tf.errors.OpError, ValueError):
+        wait = time.monotonic() + 1  # it deletes the index first, and then the rest
+        while time.monotonic() < wait:
+            if not prefix.with_name(prefix.name + ".index").exists():
+                return True
+        return False
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_what_is_called_present_opens_whatever_happens_to_its_trainer(
+    root: Path, start_daemon: Start
+) -> None:
+    daemon = start_daemon(root, settings='[watch]\nsettle = "100ms"\n')
+    checked: set[str] = set()
+    false: list[str] = []
+    for _ in range(ROUNDS):
+        with (
+            training(MANAGER, root / "1h/BTC/LSTM"),
+            training(SAVER, root / "1h/ETH/LSTM"),
+        ):
+            until = time.monotonic() + ROUND
+            while time.monotonic() < until:
+                for path in present(root) - checked:
+                    checked.add(path)
+                    false += [] if opens(root / path) else [path]
+    assert len(checked) > 100
+    assert false == []
+    daemon.settle()
+    assert present(root) <= truth(root).keys()
+    assert not daemon.events("model.unreadable")

@@ -1,0 +1,82 @@
+"""Marks upon each MODEL of a command: what failed is told beside what was done."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from watcherd.cli.options import Call
+from watcherd.errors import Exit, UsageError
+from watcherd.scope import Cause, is_text
+
+if TYPE_CHECKING:
+    from watcherd.registry import By, Registry
+
+Act = Callable[["Registry", int, "By", int], bool]
+"""Of registry, model_id, who asks and the time in ns; returns whether anything changed."""
+
+_MODEL = "An id, a path of the model or of its files, or interval/ticker/type@alias."
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
+ModelsArgument = Annotated[list[str], typer.Argument(metavar="MODEL...", help=_MODEL)]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One thing to be said of a model."""
+
+    name: str
+    done: str
+    """What is so now, for a person."""
+    idle: str
+    """The same where it was so already."""
+    act: Act
+
+
+def mark_each(call: Call, models: Sequence[str], marks: Sequence[Mark]) -> Exit:
+    """Set every mark on every model, each by itself, and print what became of it.
+
+    Raises NoSuchModel where the only one is none, and Refused.
+    """
+    from watcherd import render
+    from watcherd.cli.several import resolve
+    from watcherd.registry import By, Mode
+    from watcherd.wiring import open_registry, person
+
+    settings = call.settings()
+    by = By(person(), Cause.REQUEST)
+    with open_registry(settings, Mode.WRITE) as registry:
+        named = resolve(registry, settings.models.root, models)
+        outcome = [
+            {"model": name, "mark": mark.name}
+            | (
+                _set(registry, named.known[name], mark, by)
+                if name in named.known
+                else _unknown(named.unknown[name].message)
+            )
+            for name in models
+            for mark in marks
+        ]
+    call.print(outcome if call.json else render.marked_text(outcome))
+    return Exit.PARTLY if named.unknown else Exit.DONE
+
+
+def _set(registry: "Registry", model_id: int, mark: Mark, by: "By") -> dict[str, Any]:
+    import time
+
+    changed = mark.act(registry, model_id, by, time.time_ns())
+    said = mark.done if changed else mark.idle
+    return {"model_id": model_id, "changed": changed, "said": said, "error": None}
+
+
+def _unknown(error: str) -> dict[str, Any]:
+    return {"model_id": None, "changed": False, "said": None, "error": error}
+
+
+def plain(word: str, what: str) -> str:
+    """A word of the command line that the registry can hold. Raises UsageError."""
+    if not word:
+        raise UsageError(f"an empty {what} says nothing", hint=f"give the {what} a name")
+    if not is_text(word):
+        raise UsageError(f"the {what} {word!r} is not UTF-8", hint="write it in UTF-8")
+    return word

@@ -1,0 +1,40 @@
+"""``watcherd rm``: remove models from the disk, into the trash."""
+
+from typing import Annotated
+
+import typer
+
+from watcherd.cli.options import Call, command
+from watcherd.errors import Exit
+
+
+def add_to(app: typer.Typer) -> None:
+    @command(app, "rm", Exit.PARTLY, Exit.NO_ROOT, Exit.REFUSED, Exit.NO_MODEL)
+    def rm(
+        call: Call,
+        models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Ids, or paths.")],
+        force: Annotated[
+            bool, typer.Option("--force", help="Also what is pinned, has an alias or is in use.")
+        ] = False,
+    ) -> Exit:
+        """Move models to the trash. watcherd restore brings them back, until they are purged."""
+        from watcherd import render
+        from watcherd.cli.several import outcomes, resolve
+        from watcherd.plan import Verb
+        from watcherd.registry import By, Mode
+        from watcherd.removal import remove
+        from watcherd.scope import Cause
+        from watcherd.trashing import Meaning
+        from watcherd.wiring import person, reconciling
+
+        settings = call.settings()
+        by = By(person(), Cause.REQUEST)
+        meaning = Meaning(Verb.DELETED, settings.retention.trash_for, by, force)
+        with reconciling(settings, by.actor, mode=Mode.WRITE) as reconciler:
+            named = resolve(reconciler.registry, settings.models.root, models)
+            removed = remove(reconciler, named.ids, meaning)
+        said = outcomes(named, "removed", removed.failed | removed.refused)
+        call.print(said if call.json else render.moved_text(said, "removed"))
+        if not removed.done and removed.refused.keys() == set(named.ids) and not named.unknown:
+            return Exit.REFUSED
+        return Exit.DONE if all(one["removed"] for one in said) else Exit.PARTLY

@@ -1,0 +1,59 @@
+"""What a person names several models by, and what became of each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from watcherd.cli.places import model_at
+from watcherd.errors import WatcherdError
+from watcherd.registry import Registry
+
+
+@dataclass
+class Several:
+    """The models that were named."""
+
+    names: Sequence[str]
+    known: dict[str, int] = field(default_factory=dict)
+    """Name -> model_id."""
+    unknown: dict[str, WatcherdError] = field(default_factory=dict)
+    """Name -> why it names no model."""
+
+    @property
+    def ids(self) -> list[int]:
+        """Each model once, in the order in which they were named."""
+        return list(dict.fromkeys(self.known.values()))
+
+
+def resolve(registry: Registry, root: Path, names: Sequence[str]) -> Several:
+    """Which models are meant. A name that fits none costs only itself, unless it is the only one:
+    NoSuchModel is raised then."""
+    several = Several(names)
+    for name in names:
+        try:
+            several.known[name] = model_at(registry, root, name)
+        except WatcherdError as error:
+            if len(names) == 1:
+                raise
+            several.unknown[name] = error
+    return several
+
+
+def outcomes(
+    several: Several, done: str, failed: Mapping[int, WatcherdError]
+) -> list[dict[str, Any]]:
+    """A row for each name; ``done`` is what the key is called that says whether it is so.
+
+    Where the only one that was named failed, that is raised instead.
+    """
+    if len(several.names) == 1:
+        for error in failed.values():
+            raise error
+    said: list[dict[str, Any]] = []
+    for name in several.names:
+        model_id = several.known.get(name)
+        why = several.unknown.get(name) if model_id is None else failed.get(model_id)
+        row = {"model": name, "model_id": model_id, done: why is None}
+        said.append({**row, "error": why and why.message})
+    return said

@@ -1,0 +1,135 @@
+"""What the daemon's work rests upon, looked at every few seconds: root, registry, schedule, watch;
+and the reading child, which is let go while nobody needs it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from watcherd import logs, pulse
+from watcherd.errors import RegistryError
+from watcherd.reconciler import Reconciler
+from watcherd.registry import iso, path_of
+from watcherd.schedule import Schedule
+from watcherd.watch.lookout import Lookout
+
+CHECK = 2.0
+"""Seconds between two looks."""
+
+IDLE = 60.0
+"""Seconds without work after which the reading child is let go: its pool looks at it ten times a
+second, and it takes 60 MB."""
+
+
+@dataclass
+class Footing:
+    """Of one session; the worker's, but for what says otherwise."""
+
+    reconciler: Reconciler
+    lookout: Lookout
+    schedule: Schedule
+    _look_at: float = 0.0
+    """When to look next, monotonic."""
+    _worked_at: float | None = None
+    """When the reading child was last of use, monotonic; None while there is none."""
+    _wants_reader: bool = False
+    _registry_file: tuple[int, int] | None = None
+    """Its device and inode, of an SQLite registry."""
+
+    @contextmanager
+    def stood_upon(self) -> Iterator[None]:
+        """The watch first: what changes before the first look is then noticed, too."""
+        self._registry_file = self._identify_registry()
+        try:
+            self.lookout.start()
+            self.schedule.start()
+            self._start_reader()
+            yield
+        finally:
+            self.lookout.stop()
+            self.schedule.stop()
+
+    def look(self) -> bool:
+        """See whether all stands, if it is time; false where the watch is lost.
+
+        Raises RootSuspended, and RegistryError where the registry's file is another one.
+        """
+        pulse.beat()
+        if self._wants_reader:
+            self._start_reader()
+        now = time.monotonic()
+        if now < self._look_at:
+            return True
+        self._look_at = now + CHECK
+        self.reconciler.check_root()
+        self._check_registry()
+        if self._worked_at is not None and now - self._worked_at > IDLE:
+            self.reconciler.close()
+            self._worked_at = None
+        return self.lookout.look()
+
+    def look_soon(self) -> None:
+        """Have the next look come at once; in any thread."""
+        self._look_at = 0.0
+
+    def mend_schedule(self) -> bool:
+        """Start the schedule anew if it is in trouble; whether it was."""
+        trouble = self.schedule.trouble()
+        if trouble:
+            logs.get().warning(
+                logs.FAILURE_RAISED,
+                error=f"{trouble}: what was due by the clock may not have come",
+                hint="the schedule is started anew, and the whole root looked at",
+            )
+            self.schedule.stop()
+            self.schedule.start()
+        return bool(trouble)
+
+    def note_work(self) -> None:
+        """The reading child was of use."""
+        self._worked_at = time.monotonic()
+
+    def want_reader(self) -> bool:
+        """An event came, which is due when it has settled: a child can be started meanwhile.
+
+        Whether there is none, and the worker is to be woken; in any thread.
+        """
+        self._wants_reader = self._worked_at is None
+        return self._wants_reader
+
+    def describe(self) -> dict[str, Any]:
+        """What ``status`` shows of it."""
+        caught_up_at = self.lookout.caught_up_at
+        return {
+            **self.lookout.describe(),
+            "caught_up_at": caught_up_at and _iso(caught_up_at),
+            "schedule": self.schedule.due(),
+            "heartbeats": {one.name: _iso(one.at) for one in pulse.every()},
+        }
+
+    def _start_reader(self) -> None:
+        self._wants_reader = False
+        self.note_work()
+        self.reconciler.warm()
+
+    def _check_registry(self) -> None:
+        """What is written into a file without a name is lost."""
+        if self._identify_registry() != self._registry_file:
+            raise RegistryError(
+                f"the registry {self.reconciler.registry.url} was removed or replaced while in use",
+                hint="what stands there now is opened, or a new one is made from the disk, without "
+                "marks and history; to have those, stop watcherd and put a copy there",
+            )
+
+    def _identify_registry(self) -> tuple[int, int] | None:
+        path = path_of(self.reconciler.registry.url)
+        try:
+            found = path.stat() if path else None
+        except OSError:
+            return None
+        return found and (found.st_dev, found.st_ino)
+
+
+def _iso(seconds: float) -> str:
+    return iso(int(seconds * 1e9))

@@ -1,0 +1,65 @@
+"""Crash recovery: finishes what stopped between the intent to move an artifact and its last file.
+
+The registry says what was meant, the disk what was done. Where nothing had moved yet the intent is
+dropped: its decision is old. Where something had, the rest follows.
+"""
+
+from watcherd import logs, trash
+from watcherd.artifact import Role
+from watcherd.errors import TrashError
+from watcherd.plan import Verb
+from watcherd.registry import Direction, Intent, Registry
+from watcherd.registry.intents import are_unsettled, cancel, list_unsettled, turn
+from watcherd.root import moving_files
+
+
+def recover(registry: Registry, root_id: int, root_fd: int) -> dict[int, Verb]:
+    """Finish what is half done; returns the models that the trash holds whole, and what brought
+    them there. Raises TrashError where the turn to move files cannot be had, and RegistryError."""
+    if not are_unsettled(registry, root_id):
+        return {}
+    with moving_files(root_fd):
+        return {
+            intent.record.model_id: intent.verb
+            for intent in list_unsettled(registry, root_id)
+            if _finish(registry, root_fd, intent)
+        }
+
+
+def _finish(registry: Registry, root_fd: int, intent: Intent) -> bool:
+    """Whether the trash holds it whole, on its way out."""
+    try:
+        entry = entry_of(intent)
+        held = trash.holds(root_fd, entry)
+        if intent.direction is Direction.BACK:
+            if held is trash.Held.WHOLE:
+                turn(registry, [intent.record.model_id], Direction.OUT)
+            elif held is trash.Held.PARTLY:
+                trash.bring_back(root_fd, entry)
+            return False
+        if held is trash.Held.PARTLY:
+            trash.move_out(root_fd, entry, manifest_of(intent))
+        elif held is trash.Held.NOTHING:
+            cancel(registry, [intent.record.model_id])
+            return False
+    except TrashError as error:
+        logs.get().error(
+            logs.FAILURE_RAISED, path=intent.record.path, error=error.message, hint=error.hint
+        )
+        return False
+    return True
+
+
+def entry_of(intent: Intent) -> trash.Entry:
+    """What the trash moves for an intent: the files, never a trainer's temporary folder."""
+    parts = tuple(part for part in intent.record.parts if part.role is not Role.TEMPORARY)
+    return trash.Entry(intent.record.path, intent.trash_path, parts)
+
+
+def manifest_of(intent: Intent) -> dict[str, object]:
+    """What stands beside the files in the trash, for the day when the registry is lost."""
+    return {
+        "model_id": intent.record.model_id,
+        "fingerprint": intent.record.fingerprint,
+        "reasons": list(intent.reasons),
+    }

@@ -1,0 +1,102 @@
+"""A long table that fits the terminal, and is printed as fast as its rows are read.
+
+rich's own table measures and wraps every cell as if it were prose: a millisecond a row. Here only
+what is too wide is wrapped.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+
+from watcherd.render.cells import LONG, Row
+
+_BETWEEN = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table, left out where the terminal is narrower than ``from_width``.
+
+    Those that ``cells.LONG`` names wrap where they must; others are cut short.
+    """
+
+    name: str
+    cell: Callable[[Row], Text]
+    right: bool = False
+    from_width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """A table whose columns fit the terminal: some are left out rather than all cut short."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        shown = [one for one in self.columns if one.from_width <= options.max_width]
+        cells = [[column.cell(row) for column in shown] for row in self.rows]
+        room = options.max_width - len(_BETWEEN) * (len(shown) - 1)
+        widths = _widths(shown, cells, room)
+        titles = [Text(column.name, style="bold") for column in shown]
+        yield from _line(console, shown, widths, titles)
+        rule = "─" * (sum(widths) + len(_BETWEEN) * (len(shown) - 1))
+        yield Segment(f"{rule}\n")
+        for row in cells:
+            yield from _line(console, shown, widths, row)
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Text]], room: int) -> list[int]:
+    """As wide as the widest cell; what is too much the widest columns give, long ones first."""
+    widths = [
+        max(len(column.name), *(cell_len(row[at].plain) for row in rows))
+        for at, column in enumerate(columns)
+    ]
+    least = [LONG.get(column.name, width) for column, width in zip(columns, widths, strict=True)]
+    while sum(widths) > room:
+        free = [at for at, width in enumerate(widths) if width > least[at]]
+        free = free or [at for at, width in enumerate(widths) if width > 1]
+        if not free:
+            break  # narrower than its columns are many: no terminal is
+        widths[max(free, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _line(
+    console: Console, columns: Sequence[Column], widths: Sequence[int], row: Sequence[Text]
+) -> Iterator[Segment]:
+    """One row: several lines where a long cell wraps."""
+    styles = [console.get_style(cell.style) if cell.style else Style.null() for cell in row]
+    folded = [
+        _fold(console, column, cell, width)
+        for column, cell, width in zip(columns, row, widths, strict=True)
+    ]
+    for at in range(max(map(len, folded))):
+        line = [
+            Segment(_padded(column, lines[at] if at < len(lines) else "", width) + _BETWEEN, style)
+            for column, lines, width, style in zip(columns, folded, widths, styles, strict=True)
+        ]
+        while line and not line[-1].text.strip():
+            line.pop()
+        yield from line[:-1]
+        yield from (Segment(last.text.rstrip(), last.style) for last in line[-1:])
+        yield Segment.line()
+
+
+def _fold(console: Console, column: Column, cell: Text, width: int) -> list[str]:
+    plain = cell.plain
+    if len(plain) <= width and (plain.isascii() or cell_len(plain) <= width):
+        return [plain]
+    if column.name in LONG:
+        return [line.plain for line in cell.wrap(console, width, overflow="fold")]
+    return [set_cell_size(plain, width - 1) + "…"]
+
+
+def _padded(column: Column, text: str, width: int) -> str:
+    space = " " * (width - (len(text) if text.isascii() else cell_len(text)))
+    return space + text if column.right else text + space
