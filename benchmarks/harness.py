@@ -105,14 +105,15 @@ def events_in(log: Path) -> list[str]:
 
 
 @contextmanager
-def running_daemon(root: Path) -> Iterator[int]:
-    """A daemon whose first full scan has finished; its process id."""
+def running_daemon(root: Path, until: str = "cycle.done") -> Iterator[int]:
+    """A daemon that has logged an event, by default that its first full scan has finished; its
+    process id."""
     root.mkdir(exist_ok=True)
     log = root.with_name("daemon.log")
     with log.open("wb") as out:
         daemon = subprocess.Popen(watcherd(root, "run"), stdout=out)
     try:
-        wait_until(lambda: "cycle.done" in events_in(log))
+        wait_until(lambda: until in events_in(log))
         yield daemon.pid
     finally:
         daemon.terminate()

@@ -9,10 +9,13 @@ from pathlib import Path
 from statistics import quantiles
 
 from benchmarks.harness import PATIENCE, TRAINING, Row, fresh_folder, running_daemon
-from benchmarks.samples import SETTLE
+from benchmarks.samples import SETTLE, fill_lean
 
 SAVES = 60
 FOLDERS = 12
+FILES = 100_000
+"""To be registered for the first time meanwhile: a minute's work or more."""
+SAVED = "SELECT path FROM present_model WHERE interval = '1h'"
 BETWEEN = 0.15
 """Seconds from one save to the next: several are always settling."""
 LOOK = 0.002
@@ -24,12 +27,23 @@ def measure(scale: float) -> Iterator[Row]:
     saves = max(int(SAVES * scale), 2)
     with fresh_folder() as folder, running_daemon(folder / "models"):
         latencies = _follow(folder / "models", saves)
-    percentiles = quantiles(latencies, n=100, method="inclusive")
+    yield from _percentiles(latencies, "save closed to row visible")
+    files = int(FILES * scale)
+    with fresh_folder() as folder:
+        fill_lean(folder / "models", files, interval="1d")
+        with running_daemon(folder / "models", until="daemon.ready"):
+            latencies = _follow(folder / "models", saves)
+            if '"scope": "root"' in (folder / "daemon.log").read_text():
+                raise AssertionError("the first scan was over: this measures something else")
+    yield from _percentiles(latencies, f"the same during a first scan of {files:,} files")
+
+
+def _percentiles(latencies: list[float], what: str) -> Iterator[Row]:
+    found = quantiles(latencies, n=100, method="inclusive")
     for percent in (50, 99):
         yield Row(
-            f"save closed to row visible, p{percent} of {saves}", percentiles[percent - 1], "s",
-            "settle", SETTLE,
-        )  # fmt: skip
+            f"{what}, p{percent} of {len(latencies)}", found[percent - 1], "s", "settle", SETTLE
+        )
 
 
 def _follow(root: Path, saves: int) -> list[float]:
@@ -52,7 +66,7 @@ def _seen(root: Path, count: int) -> dict[str, float]:
     with closing(sqlite3.connect(registry, uri=True, timeout=10)) as connection:
         while len(seen) < count:
             now = time.monotonic()
-            for (path,) in connection.execute("SELECT path FROM present_model"):
+            for (path,) in connection.execute(SAVED):
                 seen.setdefault(path, now)
             if now > give_up:
                 raise TimeoutError(f"{len(seen)} of {count} saves were registered")

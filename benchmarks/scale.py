@@ -13,11 +13,10 @@ from statistics import median
 from typing import NamedTuple
 
 from benchmarks.harness import Row, fresh_folder, peak_of, run, seconds_of, watcherd
-from benchmarks.samples import SETTLE
+from benchmarks.samples import IN_FOLDER, SETTLE, fill_lean
 from benchmarks.unchanged import FACTS
 
 SIZES = (1_000, 10_000, 100_000)
-IN_FOLDER = 50
 LOOKS = 5
 
 
@@ -45,21 +44,11 @@ def measure(scale: float) -> Iterator[Row]:
 def _measure(files: int) -> Point:
     with fresh_folder() as folder:
         root = folder / "models"
-        _fill(root, files)
+        fill_lean(root, files)
         run(*watcherd(root, "reconcile"))
         looks = [_look(root) for _ in range(LOOKS)]
         find, look, memory = (median(each) for each in zip(*looks, strict=True))
         return Point(files, find, look, memory, median(_change_one(root) for _ in range(LOOKS)))
-
-
-def _fill(root: Path, files: int) -> None:
-    """What a file holds costs nothing here: a few bytes, which no reader accepts."""
-    for number in range(files):
-        folder = root / f"1h/T{number // IN_FOLDER}/LSTM"
-        if number % IN_FOLDER == 0:
-            folder.mkdir(parents=True)
-        (folder / f"model_{number}.h5").write_bytes(b"%d" % number)
-    time.sleep(SETTLE + 0.1)
 
 
 def _look(root: Path) -> tuple[float, float, float]:

@@ -38,6 +38,7 @@ prune = "5s"
 
 [retention]
 trash_for = "1h"
+min_free_space = "0B"   # the default would purge early on a disk with less than 20 GB free
 min_age = "2s"
 
 [[retention.rule]]

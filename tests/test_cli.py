@@ -144,8 +144,25 @@ STATUSES: dict[tuple[str, ...], set[int]] = {
     ("status",): {3, 10},
     ("config", "check"): set(),
     ("config", "show"): set(),
+    ("pin",): {3, 12},
+    ("unpin",): {3, 12},
+    ("tag",): {12},
+    ("untag",): {12},
+    ("alias",): {11, 12},
+    ("unalias",): {12},
+    ("note",): {12},
+    ("record",): {11, 12},
 }
 """Command -> the statuses beyond those of every command."""
+NEEDED: dict[tuple[str, ...], tuple[str, ...]] = {
+    **dict.fromkeys(
+        [("show",), ("explain",), ("restore",), ("rm",), ("trash", "purge"), ("pin",), ("unpin",)],
+        ("1",),
+    ),
+    **dict.fromkeys([("tag",), ("untag",), ("alias",), ("unalias",), ("note",)], ("1", "word")),
+    ("record",): ("1", "sharpe=1"),
+}
+"""Command -> the words that it cannot do without."""
 OF_ALL = {0, 1, 2, 78, 130}
 
 
@@ -419,9 +436,7 @@ def test_status_78_for_settings_with_faults_all_at_once(
 ) -> None:
     config = tmp_path / "bad.toml"
     config.write_text('[watch]\nsettel = "1s"\n[retention]\nmin_age = 5\n')
-    named = command[-1] in ("show", "explain", "restore", "rm", "purge")
-    words = [*command, *(["1"] if named else [])]
-    done = at(kept, "--config", str(config), *words)
+    done = at(kept, "--config", str(config), *command, *NEEDED.get(command, ()))
     assert done.status == 78
     assert done.out == ""
     assert "watch.settel" in done.err
@@ -828,6 +843,8 @@ def following() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+                # A shell starts what runs in the background with Ctrl-C ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
         )
         return running[-1]
@@ -939,7 +956,7 @@ def test_brackets_in_names_are_no_markup(
 
 def test_brackets_in_the_last_cycle_s_scope_are_no_markup(used: Path, tmp_path: Path) -> None:
     """What a daemon told of itself, whose lock is held."""
-    told = {"pid": 1, "coverage": {"watched": 1, "folders": 1}, "backlog": 0}
+    told = {"root": str(used), "coverage": {"watched": 1, "folders": 1}, "backlog": 0}
     told["last_cycle"] = {"cause": "event", "scope": "1h/[x]/LSTM[/b]"}
     status.write(used / ".watcherd" / status.NAME, told)
     with lock.hold(used / ".watcherd" / status.LOCK):

@@ -23,6 +23,8 @@ from watcherd.readers.canonical import float32
 CORPUS = Path(
     os.environ.get("WATCHERD_CORPUS") or Path(__file__).resolve().parents[2] / "shared" / "corpus"
 )
+if not (CORPUS / "INDEX.tsv").exists():
+    pytest.skip("the corpus is not here; WATCHERD_CORPUS may name it", allow_module_level=True)
 PLACE = "1h/X"
 """Where the corpus lies below the root: each repository is a type."""
 FORMATS = {
@@ -79,8 +81,6 @@ class Truth:
 
 
 def table() -> list[Row]:
-    if not (CORPUS / "INDEX.tsv").exists():
-        return []
     with (CORPUS / "INDEX.tsv").open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
 

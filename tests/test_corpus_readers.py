@@ -16,6 +16,8 @@ from watcherd.readers.canonical import float32, rounded
 CORPUS = Path(
     os.environ.get("WATCHERD_CORPUS") or Path(__file__).resolve().parents[2] / "shared" / "corpus"
 )
+if not (CORPUS / "INDEX.tsv").exists():
+    pytest.skip("the corpus is not here; WATCHERD_CORPUS may name it", allow_module_level=True)
 FORMATS = {
     "h5-model": Format.H5,
     "h5-weights": Format.WEIGHTS_H5,
@@ -29,8 +31,6 @@ Row = dict[str, str]
 
 def table() -> list[Row]:
     """The rows of INDEX.tsv that are one artifact each: HDF5 files and checkpoints' indices."""
-    if not (CORPUS / "INDEX.tsv").exists():
-        return []
     with (CORPUS / "INDEX.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return [

@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from tests.conftest import Saved, on_disk, rows, watcherd
 from tests.inline import Inline, reconcile, reconciler_of
@@ -18,11 +20,12 @@ from watcherd.child import Broken
 from watcherd.errors import RootSuspended
 from watcherd.listing import signed
 from watcherd.naming import Naming
+from watcherd.plan import Change
 from watcherd.reconciler import Reconciler
-from watcherd.registry import Filter, Mode, Registry
+from watcherd.registry import Filter, Mode, Registry, changes
 from watcherd.registry.candidates import load_candidates
 from watcherd.registry.links import load_links
-from watcherd.scope import folders, tree
+from watcherd.scope import ROOT, folders, tree
 from watcherd.wiring import know_root
 
 FOLDER = "1h/BTC/LSTM"
@@ -331,7 +334,97 @@ def test_an_inode_number_of_64_bits_fits_sqlite_and_stays_itself(number: int) ->
     assert signed(number) % (1 << 64) == number
 
 
+# -- folders that are what they were ---------------------------------------------------------------
+
+
+def test_a_model_that_comes_and_goes_between_two_looks_at_the_root_is_missing(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    """Its folder's listing is then what it was, to the last byte."""
+    saved.write_h5(root / FOLDER / "a.h5")
+    reconcile(reconciler)
+    fleeting = saved.write_h5(root / FOLDER / "b.h5", 1)
+    reconcile(reconciler, folders([FOLDER]))
+    fleeting.unlink()
+    reconcile(reconciler)
+    assert on_disk(root) == {f"{FOLDER}/a.h5": "present"}
+
+
+def test_a_folder_whose_rows_another_writes_meanwhile_is_not_called_equal_to_an_older_listing(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    """The folder beside it is large: others pass while this one waits to be remembered."""
+    for number in range(3):
+        saved.write_h5(root / FOLDER / f"m{number}.h5", number)
+    saved.write_h5(root / "1h/ETH/LSTM/a.h5")
+    fleeting = root / "1h/ETH/LSTM/b.h5"
+
+    def save() -> None:
+        saved.write_h5(fleeting, 1)
+        reconcile(reconciler, folders(["1h/ETH/LSTM"]))
+
+    reconciler.slice, reconciler.between = 2, save
+    reconcile(reconciler)
+    assert f"1h/ETH/LSTM/{fleeting.name}" in on_disk(root)
+    reconciler.between = lambda: None
+    fleeting.unlink()
+    reconcile(reconciler)
+    assert f"1h/ETH/LSTM/{fleeting.name}" not in on_disk(root)
+
+
+@pytest.mark.parametrize("most", [1, 1000])
+def test_a_folder_that_is_gone_with_its_models_is_forgotten(
+    most: int, root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    """A trainer may make one for every run, for years."""
+    reconciler.slice = most
+    for number in range(3):
+        saved.write_h5(root / f"{FOLDER}/run{number}/m.h5", number)
+    reconcile(reconciler)
+    shutil.rmtree(root / FOLDER / "run0")
+    shutil.rmtree(root / FOLDER / "run1")
+    reconcile(reconciler)
+    assert set(reconciler.registry.fingerprints(1, ROOT)) == {f"{FOLDER}/run2"}
+
+
+@pytest.mark.parametrize("stop", range(4))
+def test_a_look_at_the_root_that_breaks_off_leaves_nothing_unseen_for_the_next(
+    stop: int, root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    gone = saved.write_h5(root / FOLDER / "gone.h5")
+    reconcile(reconciler)
+    gone.unlink()
+    for number in range(4):
+        saved.write_h5(root / f"{FOLDER}/{number}/m.h5", number)
+    saved.write_h5(root / FOLDER / "m.h5")
+    turns = iter(range(9))
+
+    def break_off() -> None:
+        if next(turns) == stop:
+            raise RootSuspended("the disk is gone")
+
+    reconciler.slice, reconciler.between = 1, break_off
+    with pytest.raises(RootSuspended):
+        reconcile(reconciler)
+    reconcile(reconciler)
+    assert len(on_disk(root)) == 5
+    assert settled(reconciler)
+
+
 # -- symlinks --------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_became_a_symlink_hides_its_models_for_as_long_as_it_is_one(
+    root: Path, reconciler: Reconciler, saved: Saved, tmp_path: Path
+) -> None:
+    saved.write_h5(root / FOLDER / "a.h5")
+    saved.write_h5(root / FOLDER / "run/b.h5", 1)
+    reconcile(reconciler)
+    (root / FOLDER / "run").rename(tmp_path / "other disk")
+    (root / FOLDER / "run").symlink_to(tmp_path / "other disk")
+    for _ in range(3):
+        assert settled(reconciler)
+    assert on_disk(root) == {f"{FOLDER}/a.h5": "present", f"{FOLDER}/run/b.h5": "present"}
 
 
 def test_links_are_remembered_and_forgotten_with_their_folder(
@@ -379,6 +472,44 @@ def links_of(reconciler: Reconciler) -> frozenset[str]:
     return load_links(reconciler.registry, reconciler.root.root_id)
 
 
+# -- a long look -----------------------------------------------------------------------------------
+
+
+def test_what_a_writer_locked_after_a_long_look_began_is_not_yet_told(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    for number in range(3):
+        saved.write_h5(root / f"1h/T{number}/LSTM/m.h5", number)
+    last = root / "1h/T0/LSTM/m.h5"
+    writers: list[subprocess.Popen[str]] = []
+
+    def lock() -> None:
+        if not writers:
+            writers.append(locking(last))
+
+    reconciler.slice, reconciler.between = 1, lock
+    cycle = reconcile(reconciler)
+    for writer in writers:
+        writer.communicate()
+    assert cycle.unfinished == ("1h/T0/LSTM/m.h5",)
+    assert len(on_disk(root)) == 2
+
+
+def locking(path: Path) -> subprocess.Popen[str]:
+    """A process that holds a file as HDF5 does while it writes, until its input ends."""
+    script = (
+        "import fcntl, sys; held = open(sys.argv[1]); fcntl.flock(held, fcntl.LOCK_EX);"
+        "print(flush=True); sys.stdin.read()"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script, path],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    return writer
+
+
 # -- one large folder ------------------------------------------------------------------------------
 
 
@@ -415,6 +546,31 @@ def test_who_passes_between_is_not_passed_by_another(
     reconcile(reconciler, folders([FOLDER]))
     assert deep[:4] == ["in", "out"] * 2
     assert len(on_disk(root)) == 8
+
+
+def test_what_was_registered_between_is_left_out_in_one_transaction(
+    root: Path, reconciler: Reconciler, saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the rows' own conflicts, each of ten thousand would cost a dozen."""
+    for number in range(4):
+        saved.write_h5(root / FOLDER / f"m{number}.h5", number)
+    batches: list[int] = []
+    write = changes.write
+
+    def counted(connection: Connection, batch: Sequence[Change], *more: Any) -> Any:
+        batches.append(len(batch))
+        return write(connection, batch, *more)
+
+    monkeypatch.setattr(changes, "write", counted)
+
+    def register() -> None:
+        reconcile(reconciler, folders([FOLDER]))
+
+    reconciler.slice, reconciler.between = 2, register
+    cycle = reconcile(reconciler, folders([FOLDER]))
+    assert sorted(cycle.unfinished) == [f"{FOLDER}/m2.h5", f"{FOLDER}/m3.h5"]
+    assert batches == [2, 2, 2]
+    assert len(on_disk(root)) == 4
 
 
 def test_models_moved_into_a_large_folder_keep_their_rows(

@@ -374,6 +374,17 @@ def test_what_was_saved_a_moment_ago_settles(root: Path, saved: Saved) -> None:
     assert f"it changed at {iso(written)}, and is judged at {due}" in said["reasons"][0]
 
 
+def test_a_model_that_changes_keeps_its_row_until_it_is_judged(root: Path, saved: Saved) -> None:
+    saved.write_h5(root / f"{LSTM}/m.h5")
+    House(root, *configure(root.parent)).reconcile()
+    saved.write_h5(root / f"{LSTM}/m.h5", 1)
+    said = House(root, *configure(root.parent, settle="1h")).explain(f"{LSTM}/m.h5")
+    assert (said["model"]["state"], said["reasons"]) == ("present", [])
+    (differs,) = said["differs"]
+    assert differs.startswith("it changed at ")
+    assert "and is judged at " in differs
+
+
 def test_what_no_look_has_seen_yet_has_no_row(root: Path, saved: Saved) -> None:
     house = House(root, *configure(root.parent))
     house.reconcile()
@@ -466,7 +477,7 @@ def test_what_would_go_and_does_not_is_told_why(root: Path, saved: Saved, name: 
     house.reconcile()
     fate = house.explain(f"{LSTM}/cp-1")["fate"]
     assert (fate["standing"], fate["until"]) == ("leaving", None)
-    assert fate["rule"] == "retention.rule[0], rule format checkpoint"
+    assert fate["rule"] == "retention.rule[0], which matches format checkpoint"
     assert why in fate["notes"]
 
 

@@ -19,6 +19,7 @@ from tests.namespace import has_namespaces, namespace
 from tests.test_root_faults import WITHOUT_PRIVILEGE
 from tests.test_supervision import readers_of
 from tests.truth import truth
+from watcherd.reconciler import READING
 
 Start = Callable[..., RunningDaemon]
 QUICK = '[watch]\nsettle = "100ms"\n'
@@ -123,6 +124,7 @@ def test_without_descriptors_it_waits_for_some(
     assert daemon.process.poll() is None
 
 
+@pytest.mark.long
 def test_a_reader_that_is_killed_costs_nothing(
     root: Path, start_daemon: Start, saved: Saved
 ) -> None:
@@ -137,17 +139,22 @@ def test_a_reader_that_is_killed_costs_nothing(
 
 
 @pytest.mark.long
-def test_a_reader_that_is_stopped_is_replaced_when_its_time_is_up(
+@pytest.mark.timeout(300)
+def test_a_reader_that_is_stopped_makes_it_end_and_the_next_start_makes_up_for_it(
     root: Path, start_daemon: Start, saved: Saved
 ) -> None:
-    daemon = start_daemon(root, settings=QUICK)
+    """Nothing comes of a child that took no task; its silence is as long as a reading may be."""
+    daemon = start_daemon(root, settings=QUICK, WATCHDOG_USEC="5000000")
     saved.write_h5(root / "1h/BTC/LSTM/a.h5")
     daemon.wait_for("model.registered")
     for reader in readers_of(daemon):
         os.kill(reader, signal.SIGSTOP)
     saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
-    wait_until(lambda: len(daemon.events("model.registered")) == 2, 100)
-    assert not daemon.events("model.unreadable")
+    assert daemon.process.wait(READING + 60) == 1
+    assert failures(daemon) == ["no sign of life for 5 s: worker"]
+    again = start_daemon(root, settings=QUICK)
+    again.settle()
+    assert on_disk(root) == truth(root)
 
 
 @pytest.mark.long

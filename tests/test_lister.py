@@ -134,14 +134,19 @@ def test_why_a_folder_cannot_be_listed_is_told_whoever_looks(
     assert len(told) == FOLDERS
 
 
-def test_known_listings_come_without_rows_and_others_with_them(root: Path, root_fd: int) -> None:
+def test_of_known_listings_only_symlinks_come_and_of_others_all(root: Path, root_fd: int) -> None:
+    (root / "T002/link").symlink_to("m.h5")
     before = walked(root_fd)
     known = {path: found[3] for path, found in before.items() if isinstance(found, tuple)}
     (root / "T001/new.h5").write_bytes(b"")
     (root / f"T{FOLDERS - 2:03d}/new.h5").write_bytes(b"")
     after = walked(root_fd, known)
-    changed = {p for p, found in after.items() if isinstance(found, tuple) and found[2] is not None}
-    assert changed == {"T001", f"T{FOLDERS - 2:03d}"}
+    told = {
+        p: [row[0] for row in found[2]] for p, found in after.items() if isinstance(found, tuple)
+    }
+    named = {path: names for path, names in told.items() if names}
+    both = ["m.h5", "new.h5"]
+    assert named == {"T001": both, "T002": ["link"], f"T{FOLDERS - 2:03d}": both}
 
 
 def test_names_of_any_bytes_pass_between_the_processes(root: Path, root_fd: int) -> None:

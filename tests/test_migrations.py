@@ -76,3 +76,16 @@ def test_without_a_copy_nothing_is_migrated(
         Registry(f"sqlite:///{path}", Mode.CREATE)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+
+
+def test_every_folder_of_an_earlier_version_is_looked_at_anew(tmp_path: Path) -> None:
+    """It knew nothing of symlinks, which hold back a prune, and of notes."""
+    path = registry_of("0001", tmp_path / "registry.db")
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("PRAGMA foreign_keys=OFF")
+        other.execute("INSERT INTO folder VALUES (1, '1h/BTC/LSTM', x'00')")
+    Registry(f"sqlite:///{path}", Mode.CREATE).close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT path, fingerprint FROM folder").fetchall() == [
+            ("1h/BTC/LSTM", None)
+        ]

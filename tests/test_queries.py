@@ -22,7 +22,7 @@ from tests.test_cli import Done, call
 from watcherd.errors import UsageError
 from watcherd.registry import Best, Filter, Question, Registry
 from watcherd.registry.history import list_history
-from watcherd.registry.queries import count_models, list_models
+from watcherd.registry.queries import count_models, find_model, list_models
 from watcherd.registry.question import mode_of
 from watcherd.registry.ranking import count_groups
 from watcherd.registry.terms import condition
@@ -459,6 +459,7 @@ PLANS = {
     ),
     "history --since": ("history_at (at>?)", lambda c: list_history(c, since="2026")),
     "history --since --limit": ("history_at", lambda c: list_history(c, since="2026", limit=9)),
+    "show MODEL": ("model_copied", lambda c: find_model(c, 1)),
     "history MODEL": ("history_of_model", lambda c: list_history(c, model_id=1)),
 }
 
@@ -470,7 +471,7 @@ def test_an_index_serves(known: Path, name: str) -> None:
     plans: list[str] = []
 
     def explain(connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(("SELECT", "WITH")):
             asked = connection.connection.cursor().execute(
                 f"EXPLAIN QUERY PLAN {statement}", values
             )

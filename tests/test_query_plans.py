@@ -70,8 +70,6 @@ def test_no_question_of_the_cycle_reads_a_whole_table(question: str, registry: R
             for statement, values in selects
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
         ]
-    whole = [
-        step for step in steps if step.startswith("SCAN") and step.split()[1] not in MAY_SCAN
-    ]
+    whole = [step for step in steps if step.startswith("SCAN") and step.split()[1] not in MAY_SCAN]
     by_root = [step for step in steps if "model" in step and "(root_id=?)" in step]
     assert (whole, by_root) == ([], [])

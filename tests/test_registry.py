@@ -104,7 +104,7 @@ def updated(record: Record, content: str) -> Change:
 def apply(
     registry: Registry, *changes: Change, holds: Callable[[Change], bool] = lambda _: True
 ) -> Report:
-    writer = Writer(1, Naming(), Cause.REQUEST, "test", NOW)
+    writer = Writer(1, Naming(), Cause.REQUEST, "test", NOW, b"stamp")
     return registry.apply(Plan(changes), writer, holds)
 
 
@@ -269,8 +269,8 @@ def test_damage_that_only_a_query_meets_is_the_same_clear_error(used: Path) -> N
         raw.seek((page - 1) * size)
         raw.write(b"\xff" * size)
     before = contents(used / HOUSE)
-    for command in ("list", "reconcile"):
-        done = call("--root", str(used), command)
+    for command in ("list", "reconcile --reread"):
+        done = call("--root", str(used), *command.split())
         assert (done.status, done.out) == (1, "")
         assert "damaged" in done.err
         assert is_clear(done.err, file)

@@ -264,10 +264,9 @@ def test_beside_a_daemon_it_tells_when_it_looks_and_prunes_next(
 ) -> None:
     save_family(root, saved, 3)
     config = configure(root.parent)
-    daemon = start_daemon(root, settings=Path(config[1]).read_text())
-    daemon.settle()
+    start_daemon(root, settings=Path(config[1]).read_text())
     house = House(root, *config)
-    said = house("--json", "status").json()
+    said = house("--json", "status", "--wait", "30").json()
     for job in ("reconcile", "prune"):
         assert 0 < ns_of(said["schedule"][job]) / 1e9 - time.time() <= 3600
     assert said["blind"] == {}

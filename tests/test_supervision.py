@@ -1,5 +1,6 @@
 """A daemon for years: it shows that it lives, ends when it hangs, and lets itself be found."""
 
+import errno
 import json
 import os
 import signal
@@ -20,13 +21,14 @@ from tests.namespace import has_namespaces, namespace
 from tests.test_root_faults import show
 from watcherd import lock, pulse, status
 from watcherd.config.values import Every
-from watcherd.errors import Refused
+from watcherd.errors import Refused, WatchError
+from watcherd.notify import notify
 from watcherd.pulse import Listener, Pulse
 from watcherd.schedule import LATE, Schedule
-from watcherd.scope import ROOT, Request, Scope, tree
+from watcherd.scope import ROOT, Cause, Request, Scope, tree
 from watcherd.supervisor import watchdog_seconds
 from watcherd.watch.cookie import EVERY, LOOKS, REST, Cookie
-from watcherd.watch.kernel import Names
+from watcherd.watch.kernel import Names, Reader
 from watcherd.watch.lookout import Lookout, polled_scope
 
 Start = Callable[..., RunningDaemon]
@@ -147,11 +149,25 @@ def test_systemd_is_told_that_it_lives_until_it_hangs_and_then_it_ends(
         (tmp_path / "config0.toml").unlink()
         os.mkfifo(tmp_path / "config0.toml")
         daemon.process.send_signal(signal.SIGHUP)
-        assert daemon.process.wait(15) == 1
+        # A manager that did not listen would keep it waiting.
+        wait_until(lambda: manager.hear() and daemon.process.poll() is not None, 30)
+        assert daemon.process.returncode == 1
         (failure,) = daemon.events("failure.raised")
         assert failure["error"] == "no sign of life for 2 s: worker"
         assert failure["hint"]
         assert "STOPPING=1" not in manager.hear(), "it did not end by itself"
+
+
+def test_a_manager_that_does_not_listen_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcherd.notify.PATIENCE", 0.01)
+    with closing(Manager(tmp_path)) as manager:
+        monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
+        most = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 1
+        for _ in range(most + 20):
+            notify(WATCHDOG=1)
+        assert manager.hear().count("WATCHDOG=1") == most
 
 
 def hung_in_a_system_call(stack: ExitStack, tmp_path: Path, start: Start) -> RunningDaemon:
@@ -297,6 +313,13 @@ def test_a_cookie_is_lost_if_the_watch_is_idle_and_it_has_not_come(root: Path) -
     assert looks == [True] * (LOOKS - 1) + [False]
 
 
+def test_a_cookie_that_went_with_an_overflow_is_not_missed(root: Path) -> None:
+    one, _ = cookie(root)
+    one.look(0.0, is_busy=False)
+    one.drop()
+    assert all(one.look(2.0 * number, is_busy=False) for number in range(LOOKS * 2))
+
+
 def test_a_root_without_a_folder_of_ours_has_no_cookies(root: Path) -> None:
     one = Cookie(root, lambda: None)
     assert all(one.look(2.0 * number, is_busy=False) for number in range(1000))
@@ -335,18 +358,6 @@ def test_a_watch_that_has_gone_deaf_is_lost(
     assert capsys.readouterr().out.count("watch.lost") == 1
 
 
-def test_it_says_how_it_is(root: Path, start_daemon: Start, saved: Saved) -> None:
-    (root / ".watcherd").mkdir()
-    daemon = start_daemon(root, settings=QUICK)
-    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
-    daemon.wait_for("model.registered")
-    wait_until(lambda: said_of(root)["daemon"]["caught_up_at"], 10)
-    said = said_of(root)
-    assert said["daemon"]["caught_up_at"] > said["daemon"]["started_at"]
-    assert said["daemon"]["schedule"].keys() == {"reconcile", "prune"}
-    assert {"worker", "watch", "watch-reader"} <= said["daemon"]["heartbeats"].keys()
-
-
 # -- what has no events ----------------------------------------------------------------------------
 
 
@@ -366,6 +377,37 @@ def test_what_is_looked_at_by_time(
     use: str, silent: list[str], refused: list[str], scope: Scope
 ) -> None:
     assert polled_scope(use, silent, refused) == scope
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def no_instance() -> int:
+    raise OSError(errno.EMFILE, "inotify instance limit reached")
+
+
+def test_a_root_that_cannot_be_watched_at_all_is_polled_until_it_can(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stack: ExitStack,
+) -> None:
+    with monkeypatch.context() as patched:
+        # As where the user's inotify instances are used up.
+        patched.setattr(Reader, "_create_inotify_fd", staticmethod(no_instance))
+        with pytest.raises(WatchError, match="instance limit"), looking_out(root, "events"):
+            pass
+        lookout, put = stack.enter_context(looking_out(root))
+        assert lookout.look()
+        assert put == [Request(ROOT, Cause.TIMER)]
+    assert lookout.look()
+    assert put[1:] == [Request(ROOT, Cause.EVENT)]
+    assert lookout.polled == Scope()
+    said = capsys.readouterr().out
+    assert (said.count("watch.degraded"), said.count("watch.healed")) == (1, 1)
 
 
 def test_to_poll_needs_no_watch(root: Path, start_daemon: Start, saved: Saved) -> None:
@@ -462,12 +504,16 @@ def test_its_status_is_in_the_runtime_folder_and_any_shell_finds_it(
 ) -> None:
     runtime = tmp_path / "run"
     runtime.mkdir()
+    (root / ".watcherd").mkdir()  # so that a cookie can be planted
     daemon = start_daemon(root, settings=QUICK, RUNTIME_DIRECTORY=str(runtime))
     daemon.wait_for("cycle.done")
     assert (runtime / status.NAME).exists()
     assert not (root / ".watcherd" / status.NAME).exists()
     said = said_of(root)["daemon"]
     assert (said["running"], said["pid"]) == (True, daemon.process.pid)
+    assert said["caught_up_at"] > said["started_at"]
+    assert said["schedule"].keys() == {"reconcile", "prune"}
+    assert {"worker", "watch", "watch-reader"} <= said["heartbeats"].keys()
 
     root.rename(tmp_path / "away")
     daemon.wait_for("root.suspended")

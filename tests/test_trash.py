@@ -50,6 +50,8 @@ MANIFEST = {"model_id": 7, "reasons": ["max_to_keep 2 of 5"]}
 STEPS = sorted(set(calls.__all__) - {"take", "give"})
 """Single system calls; take and give are made of them."""
 RENAME_EXCHANGE = 2
+HEADS = [Role.H5, Role.KERAS, Role.SAVED_MODEL, Role.INDEX, Role.SHARD_V1]
+"""What makes an artifact one, the first of them that it has: a SavedModel has an index, too."""
 NOT_NEEDED = {Role.GRAPH, Role.NOTE, Role.COMPANION}
 NOBODY = 65534
 
@@ -199,7 +201,10 @@ def assert_whole_in_place(root: Root, entry: Entry, before: dict[str, bytes]) ->
 
 def assert_whole_or_none(root: Root, entry: Entry) -> None:
     """What makes it a model stands only beside all that it needs."""
-    head, *_ = entry.leaving
+    head = min(
+        (part for part in entry.parts if part.role in HEADS),
+        key=lambda part: (HEADS.index(part.role), part.path),
+    )
     if (root.path / head.path).exists():
         needed = [part for part in entry.parts if part.role not in NOT_NEEDED]
         assert [part.path for part in needed if not (root.path / part.path).exists()] == []

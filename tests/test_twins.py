@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests import keras_files as made
 from watcherd.artifact import Artifact, Form, Part, Role
 from watcherd.plan import Outcome, Reading
-from watcherd.readers import hdf5, read, twins
+from watcherd.readers import hdf5, read, source, twins
 from watcherd.readers.source import opened
 
 
@@ -113,6 +113,40 @@ def test_no_more_than_so_many_structures_are_remembered(
     reading_of(tmp_path / "weights.h5", trained[1])
     assert not is_known(tmp_path / "model.h5")
     assert is_known(tmp_path / "weights.h5")
+
+
+def test_no_more_than_so_many_bytes_of_structure_are_remembered(
+    trained: tuple[bytes, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading_of(tmp_path / "model.h5", trained[0])
+    monkeypatch.setattr(twins, "ALL", hdf5._twins._size)
+    reading_of(tmp_path / "weights.h5", trained[1])
+    assert not is_known(tmp_path / "model.h5")
+    assert is_known(tmp_path / "weights.h5")
+
+
+def test_of_a_file_that_is_overwritten_while_it_is_parsed_nothing_is_remembered(
+    trained: tuple[bytes, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was told of the old content is not to be told of the new one, which is as large."""
+    path = tmp_path / "m.h5"
+    anew = trained[0].replace(b'"units": 4', b'"units": 5')
+    contents = hdf5._contents
+
+    def overwritten(file: Any) -> Any:
+        told = contents(file)
+        with path.open("r+b") as again:
+            again.write(anew)
+        os.utime(path, ns=(1, 1))  # within one tick of the clock nobody could see the difference
+        return told
+
+    monkeypatch.setattr(source, "WHOLE", 0)  # a larger file than is read at once
+    with monkeypatch.context() as patched:
+        patched.setattr(hdf5, "_contents", overwritten)
+        assert reading_of(path, trained[0]).outcome is Outcome.CHANGED
+    told = reading_of(path, anew).description.architecture
+    assert told is not None
+    assert '"units":5' in told
 
 
 def test_a_file_that_is_cut_after_its_structure_is_no_twin(

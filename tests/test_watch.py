@@ -873,7 +873,8 @@ def test_a_root_that_was_mounted_over_is_not_healthy_until_it_is_back(root: Path
 @needs_own_mounts
 def test_a_root_that_is_unmounted_is_a_lost_watch(root: Path) -> None:
     with child(root, "mount", within=OWN_MOUNTS) as watching:
-        watching.ask("umount")
+        if {"trouble": Trouble.LOST} not in watching.tell("umount"):
+            watching.until(trouble=Trouble.LOST)
         state = watching.ask("tell")
         assert (state["alive"], state["reason"]) == (
             False,

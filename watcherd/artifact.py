@@ -178,7 +178,7 @@ class Snapshot:
     unfollowed: Mapping[str, str] = field(default_factory=dict)
     """Symlinks, ignored files and folders -> why they are not looked at, on purpose."""
     links: frozenset[str] = frozenset()
-    """Symlinks in the folders that are not in ``unchanged``."""
+    """Symlinks in the folders that were listed."""
     ignored: frozenset[str] = frozenset()
     """Files that are there and that the settings tell us to leave alone."""
     resume: frozenset[str] = frozenset()

@@ -73,6 +73,10 @@ def group(
     under way, and around SavedModels; ``inside`` for the folders of a SavedModel alone.
     """
     grouped = Grouped()
+    if not rows and VARIABLES not in names:
+        # Most folders of a large tree hold folders alone.
+        _sort_folders(folder, names, grouped)
+        return grouped
     if _holds_assets(folder, fact_of):
         return grouped
     parts = _parts(folder, rows, naming, grouped)

@@ -3,6 +3,9 @@
 import os
 import socket
 
+PATIENCE = 1.0
+"""Seconds for a manager that does not read what it is told: its queue holds a few messages."""
+
 
 def notify(**states: object) -> None:
     """Send states such as ``READY=1``; does nothing outside of systemd.
@@ -17,6 +20,7 @@ def notify(**states: object) -> None:
         address = "\0" + address[1:]  # an abstract socket, unix(7)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.settimeout(PATIENCE)
             channel.connect(address)
             channel.sendall(message.encode())
     except OSError:

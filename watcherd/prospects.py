@@ -11,6 +11,7 @@ from watcherd.reconciler import Reconciler
 from watcherd.registry import iso
 from watcherd.registry.candidates import Candidates, load_candidates
 from watcherd.registry.totals import first_line, growth_since, sum_trash
+from watcherd.registry.whereabouts import count_below
 from watcherd.retention import decide, metrics_of
 from watcherd.wiring import rules_of
 
@@ -68,10 +69,10 @@ def look_ahead(
         )
     if not rules_of(settings):
         return Prospects(figures, plain, None, None, "there is no retention rule")
-    candidates = load_candidates(registry, root_id, metrics_of(rules_of(settings)))
-    if len(candidates) > MANY:
+    if sum(count_below(registry, root_id, "").values()) > MANY:
         why = f"more than {MANY:,} models: watcherd prune --dry-run tells what the rules keep"
         return Prospects(figures, plain, None, None, why)
+    candidates = load_candidates(registry, root_id, metrics_of(rules_of(settings)))
     trash = sum_trash(registry, root_id).size_bytes
     ruled = _ask_rules(settings, candidates, figures, growth.new.keys(), trash)
     return Prospects(figures, plain, forecast_ruled(figures, ruled), ruled, _idle(settings))

@@ -4,6 +4,7 @@ Events are hints; the disk is the truth. Whatever woke us only names a scope; th
 """
 
 import hashlib
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,14 +13,14 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from watcherd import drift, naming, pulse, scan, trash
+from watcherd import drift, logs, naming, pulse, scan, trash
 from watcherd.artifact import ASIDE, Artifact, Part, Role, Snapshot
 from watcherd.child import Broken, Child
 from watcherd.cycle import Cycle, Portion
 from watcherd.errors import RootSuspended, TrashError
 from watcherd.mounts import mounts_below
 from watcherd.naming import Naming
-from watcherd.openers import find_writers
+from watcherd.openers import Place, find_lockers, read_locks
 from watcherd.plan import (
     ON_DISK,
     Change,
@@ -66,6 +67,8 @@ class _Job:
     trashed: Mapping[int, Verb]
     dry_run: bool
     reread: bool
+    locks: Mapping[Place, int]
+    """What writers had locked when it began -> a process that did."""
 
 
 def _nothing() -> None:
@@ -93,6 +96,8 @@ class Reconciler:
     """Mount points below the root, known so far; None until the registry was asked."""
     links: frozenset[str] | None = None
     """Symlinks below the root, known so far; None until the registry was asked."""
+    halfway: dict[str, str] = field(default_factory=dict)
+    """Path -> why a move of it could not be finished when it was last tried."""
     broken: dict[str, tuple[Part, ...]] = field(default_factory=dict)
     """What a child could not finish once, by path: the second time it is the file's own fault."""
 
@@ -116,8 +121,10 @@ class Reconciler:
         """
         started = time.monotonic()
         with open_root(Path(self.root.path), self.root.uuid) as root_fd:
-            trashed = {} if dry_run else recover(self.registry, self.root.root_id, root_fd)
-            job = _Job(root_fd, request, trashed, dry_run, reread)
+            trashed = {} if dry_run else self._recover(root_fd)
+            # Before the scan: a lock that is newer has made the file's facts young.
+            locks = read_locks(writers_only=True)
+            job = _Job(root_fd, request, trashed, dry_run, reread, locks)
             cycle = Cycle(request, request.scope)
             for part in self._parts(job):
                 cycle.add(part)
@@ -125,6 +132,17 @@ class Reconciler:
                 self._note_naming()
         cycle.seconds = time.monotonic() - started
         return cycle
+
+    def _recover(self, root_fd: int) -> Mapping[int, Verb]:
+        """Finish what a crash left half done; what cannot be is told when that begins."""
+        done = recover(self.registry, self.root.root_id, root_fd)
+        for path, error in done.failed.items():
+            if self.halfway.get(path) != error.message:
+                logs.get().error(
+                    logs.FAILURE_RAISED, path=path, error=error.message, hint=error.hint
+                )
+        self.halfway = {path: error.message for path, error in done.failed.items()}
+        return done.trashed
 
     def _parts(self, job: "_Job") -> Iterator[Portion]:
         """One part where the scope is small; else slice after slice, and then what was lost.
@@ -143,6 +161,8 @@ class Reconciler:
         unseen = set(self.registry.fingerprints(self.root.root_id, scope))
         for snapshot in chain([first, second], slices):
             unseen -= snapshot.folders.keys()
+            # What was locked since the look began has settled by now, and may still be locked.
+            job = replace(job, locks=read_locks(writers_only=True))
             for part in self._part(job, snapshot.scope, snapshot, known, final=False):
                 unseen |= part.loose
                 yield part
@@ -169,7 +189,7 @@ class Reconciler:
         read: dict[str, tuple[tuple[Part, ...], Reading]] = {}
         while True:
             work, left = look.work.split(self.slice)
-            readings = self._readings(work, read)
+            readings = self._readings(work, read, job.locks)
             kin = self._find_kin(job.root_fd, work, readings)
             wider = look.scope | folders(record.folder for record in kin.elsewhere)
             if wider != look.scope:
@@ -184,7 +204,7 @@ class Reconciler:
                 trashed=job.trashed,
                 final=final and left is None,
             )
-            report = Report() if job.dry_run else self._apply(job, plan, look.snapshot.at)
+            report = Report() if job.dry_run else self._apply(job, plan, look)
             look.note(plan, report)
             if left is None:
                 break
@@ -192,8 +212,9 @@ class Reconciler:
             read.clear()
             look.work = left.without(change.record for change in plan.changes)
             self._let_others_pass()
-        self._remember(look, job)
-        yield look.tell(plan, report, loose=frozenset() if final else look.places_of_gone)
+        loose = frozenset() if final else look.places_of_gone
+        self._remember(look, job, loose)
+        yield look.tell(plan, report, loose)
 
     def adopt_root(self) -> None:
         """Take the folder at the root's path for the root, at a person's word."""
@@ -241,6 +262,7 @@ class Reconciler:
         if snapshot is None:
             snapshot = scan.scan(job.root_fd, scope, self.naming, known)
         snapshot = self._with_lost_mounts(snapshot)
+        held = known or self.registry.fingerprints(self.root.root_id, scope)
         work = drift.compare(
             snapshot,
             self._load(scope, snapshot, known),
@@ -251,7 +273,7 @@ class Reconciler:
             reread=job.reread,
             rename=self._is_renaming,
         )
-        return _Look(scope, snapshot, known, work)
+        return _Look(scope, snapshot, held, work)
 
     def _load(
         self, scope: Scope, snapshot: Snapshot, known: Mapping[str, bytes | None]
@@ -262,26 +284,29 @@ class Reconciler:
         looked_at = snapshot.folders.keys() | scope.among(known.keys())
         return self.registry.load_folders(self.root.root_id, looked_at - snapshot.unchanged)
 
-    def _remember(self, look: "_Look", job: "_Job") -> None:
+    def _remember(self, look: "_Look", job: "_Job", loose: frozenset[str]) -> None:
         """What the next look is to know of this one."""
         self._note_settling(look)
         if not job.dry_run:
             self._note_links(look.snapshot)
             if job.request.scope == ROOT:
-                self._note_folders(look)
+                self._note_folders(look, loose)
 
-    def _note_folders(self, look: "_Look") -> None:
+    def _note_folders(self, look: "_Look", loose: frozenset[str]) -> None:
         """Remember the listings whose rows are equal to them now.
 
         After a look at the root only: after each event it would cost a second transaction.
         """
         snapshot = look.snapshot
-        holding = look.known.keys() | {one.folder for one in snapshot.artifacts.values()}
+        holding = look.held.keys() | {one.folder for one in snapshot.artifacts.values()}
         unclear = {home for path in look.unclear for home in homes(path)}
-        equal = (snapshot.fingerprints.keys() & holding) - unclear
+        equal = (snapshot.fingerprints.keys() & holding) - unclear - loose
         if equal:
             listed = {path: snapshot.fingerprints[path] for path in equal}
-            self.registry.note_folders(self.root.root_id, listed)
+            self.registry.note_folders(self.root.root_id, listed, look.held, look.stamp)
+        unlisted = look.scope.among(look.held.keys()) - snapshot.folders.keys()
+        if unlisted:
+            self.registry.forget_folders(self.root.root_id, unlisted)
 
     def _note_links(self, snapshot: Snapshot) -> None:
         """Remember the symlinks: what one of them leads to is never pruned."""
@@ -325,11 +350,14 @@ class Reconciler:
         return int(self.settle * 1e9)
 
     def _readings(
-        self, work: Work, read: dict[str, tuple[tuple[Part, ...], Reading]]
+        self,
+        work: Work,
+        read: dict[str, tuple[tuple[Part, ...], Reading]],
+        locks: Mapping[Place, int],
     ) -> dict[str, Reading]:
         """What must be read, read; ``read`` is what was a moment ago, and is not read again."""
         fresh = [one for one in work.unread if read.get(one.path, ((),))[0] != one.parts]
-        held = _held_by_writers(fresh)
+        held = _held_by_writers(fresh, locks)
         read.update((one.path, (one.parts, held[one.path])) for one in fresh if one.path in held)
         free = [one for one in fresh if one.path not in held]
         jobs = [(self.root.path, artifact) for artifact in free]
@@ -375,12 +403,13 @@ class Reconciler:
             del self.looks[path]
         self.looks.update((one.path, one) for one in look.work.settling if one.needs_two_looks)
 
-    def _apply(self, job: "_Job", plan: Plan, now: int) -> Report:
+    def _apply(self, job: "_Job", plan: Plan, look: "_Look") -> Report:
         if not plan.changes:
             return Report()
         if self.root.uuid is None:
             self._meet_root(job.root_fd)
-        writer = Writer(self.root.root_id, self.naming, job.request.cause, self.actor, now)
+        cause, now = job.request.cause, look.snapshot.at
+        writer = Writer(self.root.root_id, self.naming, cause, self.actor, now, look.stamp)
         return self.registry.apply(plan, writer, partial(_still_holds, job.root_fd))
 
     def _let_others_pass(self) -> None:
@@ -424,16 +453,22 @@ class _Look:
 
     scope: Scope
     snapshot: Snapshot
-    known: Mapping[str, bytes | None]
-    """The folders that hold models -> what their listing was when it was last equal to them."""
+    held: Mapping[str, bytes | None]
+    """The folders that hold models -> what the registry knew them by before their rows were
+    loaded."""
     work: Work
     unclear: set[str] = field(default_factory=set)
     """Paths whose rows may not be equal to the disk yet."""
+    stamp: bytes = field(default_factory=partial(secrets.token_bytes, 8))
+    """What it leaves on the folders whose rows it writes: no listing's fingerprint is as short."""
 
     def note(self, plan: Plan, report: Report) -> None:
         """Take in what became of some of the work."""
+        applied = {one.model_id for one in report.applied}
+        known = (change.record for change in plan.changes if change.record)
+        left = (record.path for record in known if record.model_id not in applied)
         settling = (one.path for one in plan.settling)
-        self.unclear.update(settling, plan.again, plan.blind, report.dropped)
+        self.unclear.update(settling, plan.again, plan.blind, report.dropped, left)
 
     def tell(self, plan: Plan, report: Report, loose: frozenset[str]) -> Portion:
         """The last part of it, which tells what was seen in all."""
@@ -454,9 +489,11 @@ def _marker_or_none(root_fd: int) -> Marker | None:
         return None
 
 
-def _held_by_writers(artifacts: Sequence[Artifact]) -> dict[str, Reading]:
+def _held_by_writers(
+    artifacts: Sequence[Artifact], locks: Mapping[Place, int]
+) -> dict[str, Reading]:
     """Path -> not yet: what a writer has locked may look whole whenever it was flushed."""
-    held = find_writers(part for one in artifacts for part in one.files)
+    held = find_lockers((part for one in artifacts for part in one.files), locks)
     return {
         one.path: Reading(Outcome.CHANGED, reason=f"it is {held[part.path]}")
         for one in artifacts
@@ -474,8 +511,8 @@ def _with_saved_models(scope: Scope) -> Scope:
 def _is_gone(link: str, snapshot: Snapshot) -> bool:
     """Whether a symlink that is not among a snapshot's was in a folder that it tells of."""
     folder = parent_of(link)
-    is_told = snapshot.scope.covers(folder) and folder not in snapshot.unchanged
-    return is_told and snapshot.absent_since(folder) is not None and not snapshot.hides(link)
+    is_told = snapshot.scope.covers(folder) and snapshot.absent_since(folder) is not None
+    return is_told and not snapshot.hides(link)
 
 
 def _still_holds(root_fd: int, change: Change) -> bool:

@@ -4,7 +4,10 @@ The registry says what was meant, the disk what was done. Where nothing had move
 dropped: its decision is old. Where something had, the rest follows.
 """
 
-from watcherd import logs, trash
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from watcherd import trash
 from watcherd.artifact import Role
 from watcherd.errors import TrashError
 from watcherd.plan import Verb
@@ -13,39 +16,47 @@ from watcherd.registry.intents import are_unsettled, cancel, list_unsettled, tur
 from watcherd.root import moving_files
 
 
-def recover(registry: Registry, root_id: int, root_fd: int) -> dict[int, Verb]:
-    """Finish what is half done; returns the models that the trash holds whole, and what brought
-    them there. Raises TrashError where the turn to move files cannot be had, and RegistryError."""
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What is no longer half done, and what still is."""
+
+    trashed: Mapping[int, Verb] = field(default_factory=dict)
+    """The models that the trash holds whole -> what brought them there."""
+    failed: Mapping[str, TrashError] = field(default_factory=dict)
+    """Path -> why its move cannot be finished; the next cycle tries again."""
+
+
+def recover(registry: Registry, root_id: int, root_fd: int) -> Recovered:
+    """Finish what is half done. Raises TrashError where the turn to move files cannot be had, and
+    RegistryError."""
     if not are_unsettled(registry, root_id):
-        return {}
+        return Recovered()
+    trashed: dict[int, Verb] = {}
+    failed: dict[str, TrashError] = {}
     with moving_files(root_fd):
-        return {
-            intent.record.model_id: intent.verb
-            for intent in list_unsettled(registry, root_id)
-            if _finish(registry, root_fd, intent)
-        }
+        for intent in list_unsettled(registry, root_id):
+            try:
+                if _finish(registry, root_fd, intent):
+                    trashed[intent.record.model_id] = intent.verb
+            except TrashError as error:
+                failed[intent.record.path] = error
+    return Recovered(trashed, failed)
 
 
 def _finish(registry: Registry, root_fd: int, intent: Intent) -> bool:
-    """Whether the trash holds it whole, on its way out."""
-    try:
-        entry = entry_of(intent)
-        held = trash.holds(root_fd, entry)
-        if intent.direction is Direction.BACK:
-            if held is trash.Held.WHOLE:
-                turn(registry, [intent.record.model_id], Direction.OUT)
-            elif held is trash.Held.PARTLY:
-                trash.bring_back(root_fd, entry)
-            return False
-        if held is trash.Held.PARTLY:
-            trash.move_out(root_fd, entry, manifest_of(intent))
-        elif held is trash.Held.NOTHING:
-            cancel(registry, [intent.record.model_id])
-            return False
-    except TrashError as error:
-        logs.get().error(
-            logs.FAILURE_RAISED, path=intent.record.path, error=error.message, hint=error.hint
-        )
+    """Whether the trash holds it whole, on its way out. Raises TrashError."""
+    entry = entry_of(intent)
+    held = trash.holds(root_fd, entry)
+    if intent.direction is Direction.BACK:
+        if held is trash.Held.WHOLE:
+            turn(registry, [intent.record.model_id], Direction.OUT)
+        elif held is trash.Held.PARTLY:
+            trash.bring_back(root_fd, entry)
+        return False
+    if held is trash.Held.PARTLY:
+        trash.move_out(root_fd, entry, manifest_of(intent))
+    elif held is trash.Held.NOTHING:
+        cancel(registry, [intent.record.model_id])
         return False
     return True
 

@@ -195,8 +195,9 @@ class _Look:
             return []
         mtime_ns, names, rows, fingerprint = found
         self.folders[folder] = mtime_ns
-        if rows is None:
+        if fingerprint == self.known.get(folder):
             self.unchanged.add(folder)
+            self._take_links(join(folder, name) for name, *_ in rows)
             return folders_in(folder, names)
         try:
             return self._take(folder, names, rows, fingerprint)
@@ -232,14 +233,18 @@ class _Look:
             # What lies in other folders, the listing's fingerprint does not tell.
             self.fingerprints[folder] = fingerprint
         self.artifacts.update(grouped.artifacts)
-        self.unfollowed.update(grouped.unfollowed)
-        self.links.update(grouped.unfollowed)
+        self._take_links(grouped.unfollowed)
         self.ignored.update(grouped.ignored)
         self.skipped.update(grouped.skipped)
         self.beside.update(grouped.beside)
         for name in grouped.state_files:
             self._take_state_file(folder, name, grouped)
         return grouped.below
+
+    def _take_links(self, links: Iterable[str]) -> None:
+        for link in links:
+            self.unfollowed[link] = NOT_FOLLOWED
+            self.links.add(link)
 
     def _take_state_file(self, folder: str, name: str, grouped: Grouped) -> None:
         """What cannot be read may name any: all of its folder are as if it named them."""

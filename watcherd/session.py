@@ -161,8 +161,7 @@ class Session:
         self._note_blind(cycle)
         if request.scope == ROOT:
             self.is_whole = True
-            self._footing.lookout.scanned = cycle.folders
-            self._footing.lookout.heal()
+            self._footing.note_whole(cycle.folders)
         if cycle.planned or cycle.unfinished:
             self._footing.note_work()
         is_poll = request == Request(self._footing.lookout.polled, Cause.TIMER)

@@ -14,7 +14,7 @@ from watcherd.grouping import join
 from watcherd.lister import Lister
 from watcherd.listing import Row
 from watcherd.naming import Naming
-from watcherd.naming.foreign import Foreign, foreign_file, foreign_folder
+from watcherd.naming.foreign import Foreign, foreign_file, foreign_folder, may_be_temporary
 from watcherd.registry import iso
 from watcherd.scan import fact_of, why_blind
 from watcherd.scope import is_text
@@ -90,7 +90,8 @@ def _leftovers(
 ) -> Iterator[Leftover]:
     """Of one folder: what is temporary and old."""
     for name, _, _, mtime_ns, *_ in rows:
-        yield from _leftover(join(folder, name), foreign_file(name), mtime_ns, now)
+        if may_be_temporary(name):
+            yield from _leftover(join(folder, name), foreign_file(name), mtime_ns, now)
     for name in names:
         if (foreign := foreign_folder(name)) is None:
             continue

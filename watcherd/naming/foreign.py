@@ -31,6 +31,11 @@ _FILES = (
     ),
 )
 _FILE = tuple((re.compile(name, re.DOTALL), foreign) for name, foreign in _FILES)
+_TEMPORARY = re.compile(
+    # One expression for all, without what begins with anything: nearly every name fits none.
+    "|".join(name.removeprefix(".+") for name, foreign in _FILES if foreign.is_temporary),
+    re.DOTALL,
+)
 
 _ORBAX = ".orbax-checkpoint-tmp"
 """``TMP_DIR_SUFFIX`` of Orbax, with a time behind it."""
@@ -39,6 +44,11 @@ _ORBAX = ".orbax-checkpoint-tmp"
 def foreign_file(name: str) -> Foreign | None:
     """What a file of this name is to a trainer; None for what is nothing known."""
     return next((foreign for names, foreign in _FILE if names.fullmatch(name)), None)
+
+
+def may_be_temporary(name: str) -> bool:
+    """Whether it is worth asking what a file of this name is: a quick no for nearly all."""
+    return _TEMPORARY.search(name) is not None
 
 
 def foreign_folder(name: str) -> Foreign | None:

@@ -22,6 +22,9 @@ LIKE = 4
 """Files of one size that are remembered, the newest first: one architecture saved in two ways."""
 MOST = 1 << 20
 """Structural bytes up to which a file is remembered; Keras models of 500 layers stay below it."""
+ALL = 32 << 20
+"""Structural bytes of all files that are remembered. What is kept of them is about as large: 0.2 MB
+of a model of 150 layers, measured."""
 
 
 class Span(NamedTuple):
@@ -60,6 +63,10 @@ class _Twin(NamedTuple):
     spans: tuple[Span, ...]
     digest: bytes
 
+    @property
+    def size(self) -> int:
+        return _length(self.spans)
+
 
 @dataclass(slots=True)
 class Twins(Generic[T]):
@@ -77,15 +84,27 @@ class Twins(Generic[T]):
         return None
 
     def keep(self, source: Source, stream: Recorded, told: T) -> None:
-        """Remember what a parser told, which read nothing but this stream."""
+        """Remember what a parser told, which read nothing but this stream.
+
+        Raises Changed where the file may not hold any more what the parser read.
+        """
         spans = stream.spans
-        if sum(span.end - span.start for span in spans) > MOST:
+        if _length(spans) > MOST:
             return
         twin = _Twin(spans, _digest(source, spans))
+        source.check()
         self._known[source.size] = [(twin, told), *self._known.get(source.size, ())][:LIKE]
         self._known.move_to_end(source.size)
-        if len(self._known) > SIZES:
+        while len(self._known) > SIZES or self._size > ALL:
             self._known.popitem(last=False)
+
+    @property
+    def _size(self) -> int:
+        return sum(twin.size for alike in self._known.values() for twin, _ in alike)
+
+
+def _length(spans: Sequence[Span]) -> int:
+    return sum(span.end - span.start for span in spans)
 
 
 def _digest(source: Source, spans: Sequence[Span]) -> bytes:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 
 from watcherd.artifact import Artifact, Form, Role
 from watcherd.naming import Naming
-from watcherd.plan import ON_DISK, Applied, Change, Format, Reading, State, Verb
+from watcherd.plan import ON_DISK, Applied, Change, Format, Reading, Record, State, Verb
 from watcherd.registry import lines, notes, overwrites, scores
 from watcherd.registry.clock import iso
 from watcherd.registry.intents import By
-from watcherd.registry.records import chunks
+from watcherd.registry.records import IS_ON_DISK, chunks
 from watcherd.registry.tables import (
     architecture,
     folder,
@@ -38,6 +38,8 @@ class Writer:
     actor: str
     now: int
     """ns since the epoch."""
+    stamp: bytes
+    """What the folders are known by whose rows were written: not a fingerprint of a listing."""
 
 
 def write(
@@ -59,6 +61,9 @@ def write(
         )
         (held if is_current and still_holds(change) else dropped).append(change)
     _vacate(connection, held)
+    taken = _taken(connection, held, writer)
+    dropped += [change for change in held if change.path in taken]
+    held = [change for change in held if change.path not in taken]
     shared = _Shared(connection)
     rows = [_row(change, writer, shared) for change in held]
     ids = _store(connection, held, rows)
@@ -92,6 +97,17 @@ def _vacate(connection: Connection, changes: Iterable[Change]) -> None:
             update(model).where(model.c.model_id == bindparam("id_")).values(state=State.MISSING),
             leaving,
         )
+
+
+def _taken(connection: Connection, changes: Iterable[Change], writer: Writer) -> set[str]:
+    """The paths of new models that another process, or a look between, registered meanwhile."""
+    paths = [change.path for change in changes if change.record is None]
+    known = select(model.c.path).where(model.c.root_id == writer.root_id, IS_ON_DISK)
+    return {
+        path
+        for some in chunks(paths)
+        for path in connection.execute(known.where(model.c.path.in_(some))).scalars()
+    }
 
 
 def _store(connection: Connection, changes: Sequence[Change], rows: Sequence[Row]) -> list[int]:
@@ -282,14 +298,27 @@ def _store_files(connection: Connection, applied: Iterable[Applied]) -> None:
 
 
 def _store_folders(connection: Connection, applied: Iterable[Applied], writer: Writer) -> None:
-    """Every folder that holds a model is known; its listing has yet to be found equal."""
-    places = {one.change.artifact.folder for one in applied if one.change.artifact}
-    known = select(folder.c.path).where(folder.c.root_id == writer.root_id)
+    """Every folder that holds a model is known; its listing has yet to be found equal.
+
+    What it was says nothing any more: a file that comes and goes leaves the listing as it was.
+    """
+    places = {one.folder for each in applied for one in _seen_in(each.change)}
     for some in chunks(sorted(places)):
-        there = set(connection.execute(known.where(folder.c.path.in_(some))).scalars())
-        rows = [{"root_id": writer.root_id, "path": path} for path in some if path not in there]
+        here = (folder.c.root_id == writer.root_id, folder.c.path.in_(some))
+        there = set(connection.execute(select(folder.c.path).where(*here)).scalars())
+        connection.execute(update(folder).where(*here).values(fingerprint=writer.stamp))
+        anew = {"root_id": writer.root_id, "fingerprint": writer.stamp}
+        rows = [{**anew, "path": path} for path in some if path not in there]
         if rows:
             connection.execute(insert(folder), rows)
+
+
+def _seen_in(change: Change) -> Iterator[Artifact | Record]:
+    """What tells the folders of a change: where the model is, and where it was."""
+    if change.artifact:
+        yield change.artifact
+    if change.record:
+        yield change.record
 
 
 def _store_said(connection: Connection, applied: list[Applied], writer: Writer) -> list[Applied]:

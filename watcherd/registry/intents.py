@@ -121,7 +121,8 @@ def _records_fit_to_go(
     """A rule takes complete models only; a person any that is on disk."""
     is_free: tuple[ColumnElement[bool], ...] = (~exists().where(_of(trash)),)
     if terms.verb is Verb.PRUNED:
-        is_free += (model.c.state == State.PRESENT,)
+        alone = (model.c.ensemble == 0, model.c.copy_of.is_(None))
+        is_free += (model.c.state == State.PRESENT, *alone)
     if not terms.force:
         is_free += (model.c.pinned == 0, model.c.resume == 0, ~exists().where(_of(alias)))
     return {
@@ -198,7 +199,7 @@ def find_intents(registry: "Registry", ids: Sequence[int]) -> dict[int, Intent]:
 def list_intents(registry: "Registry", root_id: int) -> list[Intent]:
     """What the trash table holds, the oldest first."""
     with registry.reading() as connection:
-        return _intents(connection, model.c.root_id == root_id)
+        return _intents(connection, _is_of(root_id))
 
 
 _UNSETTLED = or_(IS_ON_DISK, trash.c.direction == Direction.BACK)
@@ -208,16 +209,20 @@ def list_unsettled(registry: "Registry", root_id: int) -> list[Intent]:
     """What a crash may have left half done, the oldest first: what is on its way out while its row
     is still on disk, and all that is on its way back."""
     with registry.reading() as connection:
-        return _intents(connection, model.c.root_id == root_id, _UNSETTLED)
+        return _intents(connection, _is_of(root_id, _UNSETTLED))
 
 
 def are_unsettled(registry: "Registry", root_id: int) -> bool:
     """Whether there is any such intent."""
-    # Asked before every cycle: from the few in the trash to their rows, never the other way round.
-    of_it = exists().where(_of(trash), model.c.root_id == root_id, _UNSETTLED)
-    asked = select(trash.c.model_id).where(of_it).limit(1)
+    asked = select(trash.c.model_id).where(_is_of(root_id, _UNSETTLED)).limit(1)
     with registry.reading() as connection:
         return connection.execute(asked).first() is not None
+
+
+def _is_of(root_id: int, *more: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Asked before every cycle: from the few in the trash to their rows, never the other way round,
+    as SQLite would join them."""
+    return exists().where(_of(trash), model.c.root_id == root_id, *more)
 
 
 def list_trash(registry: "Registry", root_id: int) -> list[dict[str, Any]]:
@@ -237,12 +242,14 @@ def list_trash(registry: "Registry", root_id: int) -> list[dict[str, Any]]:
     ]
 
 
-def _intents(connection: Connection, *chosen: ColumnElement[bool]) -> list[Intent]:
+def _intents(connection: Connection, chosen: ColumnElement[bool]) -> list[Intent]:
     order = (trash.c.trashed_at, trash.c.model_id)
-    rows = connection.execute(select(trash).join(model).where(*chosen).order_by(*order)).all()
-    ids = select(trash.c.model_id).join(model).where(*chosen)
-    found = records_where(connection, model.c.model_id.in_(ids)) if rows else ()
-    records: Mapping[int, Record] = {record.model_id: record for record in found}
+    rows = connection.execute(select(trash).where(chosen).order_by(*order)).all()
+    records = {
+        record.model_id: record
+        for some in chunks([row.model_id for row in rows])
+        for record in records_where(connection, model.c.model_id.in_(some))
+    }
     return [
         Intent(
             records[row.model_id],

@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     exists,
     literal_column,
+    or_,
     select,
     true,
     update,
@@ -84,17 +85,33 @@ def load_fingerprints(
 
 
 def note_folders(
-    connection: Connection, root_id: int, listed: Mapping[str, bytes], gone: Iterable[str]
+    connection: Connection,
+    root_id: int,
+    listed: Mapping[str, bytes],
+    held: Mapping[str, bytes | None],
+    stamp: bytes,
 ) -> None:
-    """Remember the listings that the rows are equal to, and forget folders that are gone."""
-    rows = [{"r": root_id, "p": path, "f": found} for path, found in listed.items()]
-    if rows:
-        known = (folder.c.root_id == bindparam("r")) & (folder.c.path == bindparam("p"))
-        connection.execute(update(folder).where(known).values(fingerprint=bindparam("f")), rows)
-    for some in chunks(sorted(gone)):
-        connection.execute(
-            delete(folder).where(folder.c.root_id == root_id, folder.c.path.in_(some))
-        )
+    """Remember the listings that the rows are equal to, of the folders whose rows nobody wrote
+    meanwhile: they are known still as they were ``held``, or by the ``stamp`` of who looked."""
+    rows = [
+        {"p": path, "f": found, "h": held.get(path), "s": stamp} for path, found in listed.items()
+    ]
+    mark = folder.c.fingerprint
+    connection.execute(
+        update(folder)
+        .where(folder.c.root_id == root_id, folder.c.path == bindparam("p"))
+        .where(or_(mark.is_not_distinct_from(bindparam("h")), mark == bindparam("s")))
+        .values(fingerprint=bindparam("f")),
+        rows,
+    )
+
+
+def forget_folders(connection: Connection, root_id: int, paths: Iterable[str]) -> None:
+    """Forget those of some folders that no model on disk lies in: a trainer may make one a run."""
+    models = (model.c.root_id == root_id, model.c.folder == folder.c.path, IS_ON_DISK)
+    for some in chunks(sorted(paths)):
+        here = (folder.c.root_id == root_id, folder.c.path.in_(some))
+        connection.execute(delete(folder).where(*here, ~exists().where(*models)))
 
 
 def find_kin(

@@ -188,11 +188,20 @@ class Registry:
             return records.load_fingerprints(connection, root_id, scope)
 
     def note_folders(
-        self, root_id: int, listed: Mapping[str, bytes], gone: Iterable[str] = ()
+        self,
+        root_id: int,
+        listed: Mapping[str, bytes],
+        held: Mapping[str, bytes | None],
+        stamp: bytes,
     ) -> None:
-        """Remember the listings that the rows are equal to, and forget folders that are gone."""
+        """Remember the listings that the rows are equal to, unless others wrote those meanwhile."""
         with self.writing() as connection:
-            records.note_folders(connection, root_id, listed, gone)
+            records.note_folders(connection, root_id, listed, held, stamp)
+
+    def forget_folders(self, root_id: int, paths: Iterable[str]) -> None:
+        """Forget those of some folders that no model on disk lies in."""
+        with self.writing() as connection:
+            records.forget_folders(connection, root_id, paths)
 
     def find_kin(self, root_id: int, new: Iterable[Artifact], fingerprints: Iterable[str]) -> Kin:
         """The rows that new artifacts may continue."""

@@ -152,6 +152,8 @@ model = Table(
     Index("model_placed", "interval", "ticker", "type"),
     # list, in the order of paths
     Index("model_in_order", "folder", "family", "step", "path"),
+    # show: the copies of a model
+    Index("model_copied", "copy_of", sqlite_where=text("copy_of IS NOT NULL")),
     # show: the architectures of models with as many parameters as some weights
     Index("model_of_size", "parameters", sqlite_where=text("architecture_id IS NOT NULL")),
     # retention by family.

@@ -149,7 +149,9 @@ def fits(column: ColumnElement[object], pattern: str) -> ColumnElement[bool]:
     _refuse_what_is_no_text(pattern)
     if column is model.c.interval:
         return column.op("GLOB")(pattern)
-    return func.casefold(column).op("GLOB")(pattern.casefold())
+    # SQLite's own lower() knows ASCII alone; ours, called back in Python, takes twice the time.
+    fold = func.lower if pattern.isascii() else func.casefold
+    return fold(column).op("GLOB")(pattern.casefold())
 
 
 def _fitting(asked: Term, pattern: str) -> ColumnElement[bool]:

@@ -98,17 +98,18 @@ def _forecast(ahead: Row, now: int) -> Iterator[Line]:
 
 
 def _pruning(pruned: Row, now: int) -> Text:
-    """Whether the rules hold it back."""
+    """Whether the rules hold it back, and the figures that say so."""
     if pruned["holds"] is None:
         return Text(pruned["why"])
-    kept, before = human_size(pruned["kept_bytes"]), human_size(pruned["kept_before_bytes"])
-    figures = (
-        f"the rules keep {kept} now, {before} then; {human_size(pruned['removable_bytes'])} can go"
+    kept, before, free = (
+        human_size(pruned[key]) for key in ("kept_bytes", "kept_before_bytes", "removable_bytes")
     )
+    figures = f"the rules keep {kept} now, {before} then; {free} can go"
     if pruned["holds"]:
         told = Text(f"holds it back: {figures}", style="green")
     else:
-        told = Text(f"puts it off to {ago(pruned['full_at'], now)}: {figures}", style="yellow")
+        full = f"{minute(pruned['full_at'])}, {ago(pruned['full_at'], now)}"
+        told = Text(f"does not hold it back, then it is {full}: {figures}", style="yellow")
     if pruned["why"]:
         told.append(f"\n{pruned['why']}", style="yellow")
     return told

@@ -54,7 +54,7 @@ class Rule:
 
     def __str__(self) -> str:
         match = ", ".join(f"{key} {glob}" for key, glob in self.match.items())
-        return f"rule {match}" if match else "rule"
+        return f"which matches {match or 'every model'}"
 
 
 def metrics_of(rules: Iterable[Rule]) -> frozenset[str]:

@@ -56,6 +56,10 @@ class Cookie:
         """Something happened: do not wait for as long as an idle watch would."""
         self._due = min(self._due, self._planted_at + REST)
 
+    def drop(self) -> None:
+        """Events were lost, and one that was out may be among them: expect it no more."""
+        self._is_out = False
+
     def look(self, now: float, *, is_busy: bool) -> bool:
         """Plant one when it is time; false where one is lost. ``now`` is monotonic, in seconds."""
         if self._is_out and self._has_come:

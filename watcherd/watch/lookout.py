@@ -91,8 +91,8 @@ class Lookout:
         if self._watch:
             self._watch.heal()
         elif self.use == "auto":
-            with suppress(WatchError):
-                self._start_watch()
+            self._start_watch()
+            if self._watch:
                 self.put(Request(ROOT, Cause.EVENT))
         self._weigh()
 
@@ -138,6 +138,8 @@ class Lookout:
     def _on_trouble(self, trouble: Trouble) -> None:
         """In a thread of the watch: the worker sees to it."""
         if trouble is Trouble.OVERFLOW:
+            if self._cookie:
+                self._cookie.drop()
             reason = "they came faster than they could be read"
             logs.get().warning(logs.WATCH_OVERFLOW, **{**self._figures(), "reason": reason})
         self.wake()

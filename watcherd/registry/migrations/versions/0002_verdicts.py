@@ -14,6 +14,8 @@ _ON_DISK = sa.text("state IN ('present', 'incomplete', 'unreadable')")
 
 
 def upgrade() -> None:
+    # Looked at anew, every folder: nobody has seen its symlinks and its notes yet.
+    op.execute("UPDATE folder SET fingerprint = NULL")
     # Anew, with the root last: SQLite takes a first column of one value for selective.
     op.drop_index("model_on_disk", "model")
     op.create_index(
@@ -29,6 +31,9 @@ def upgrade() -> None:
     op.add_column("tag", sa.Column("source", sa.Text(), server_default="person", nullable=False))
     op.add_column("trash", sa.Column("verb", sa.Text(), server_default="pruned", nullable=False))
     op.create_index("trash_expires", "trash", ["expires_at"], unique=False)
+    op.create_index(
+        "model_copied", "model", ["copy_of"], sqlite_where=sa.text("copy_of IS NOT NULL")
+    )
     op.create_index("model_in_order", "model", ["folder", "family", "step", "path"])
     op.create_index(
         "model_of_size",
