@@ -424,7 +424,11 @@ def test_a_folder_that_became_a_symlink_hides_its_models_for_as_long_as_it_is_on
     (root / FOLDER / "run").symlink_to(tmp_path / "other disk")
     for _ in range(3):
         assert settled(reconciler)
+        assert "symlink" in reconcile(reconciler).blind[f"{FOLDER}/run"]
     assert on_disk(root) == {f"{FOLDER}/a.h5": "present", f"{FOLDER}/run/b.h5": "present"}
+    (root / FOLDER / "run").unlink()
+    (tmp_path / "other disk").rename(root / FOLDER / "run")
+    assert reconcile(reconciler).blind == {}
 
 
 def test_links_are_remembered_and_forgotten_with_their_folder(

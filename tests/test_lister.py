@@ -169,3 +169,12 @@ def test_the_second_process_imports_next_to_nothing(root_fd: int) -> None:
     resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     looks.close()
     assert resident < 20_000_000
+
+
+def test_a_file_that_speaks_otherwise_is_not_asked_twice(
+    root_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package was upgraded under a daemon that goes on."""
+    monkeypatch.setattr(lister, "PROTOCOL", "1")
+    assert walked(root_fd) == alone(root_fd)
+    assert beside(root_fd) == []

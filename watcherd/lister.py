@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from watcherd import listing
-from watcherd.listing import Found, Wanted, look_at, receive, send
+from watcherd.listing import PROTOCOL, Found, Wanted, look_at, receive, send
 
 BATCH = 50
 """Folders a request: enough to hide the pipe, few enough that neither side waits at the end."""
@@ -101,7 +101,7 @@ class Lister:
     def _start(self) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             # Isolated and without site: it starts in 20 ms and takes 10 MB.
-            [sys.executable, "-I", "-S", listing.__file__, str(self._root_fd)],
+            [sys.executable, "-I", "-S", listing.__file__, str(self._root_fd), PROTOCOL],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[self._root_fd],

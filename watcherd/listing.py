@@ -28,6 +28,9 @@ Wanted = tuple[str, bytes | None]
 Answer = tuple[str, Found | int]
 """The folder, and what is in it; or the errno why nobody can say."""
 
+PROTOCOL = "2"
+"""What both sides must speak: the package may be upgraded under a running daemon, which then
+starts the new file. Counts up when a message changes."""
 WORD = 4
 """Bytes that tell the length of a message between two processes; little-endian."""
 
@@ -171,5 +174,5 @@ def _read(pipe_fd: int, count: int) -> bytes:
     return b"".join(parts)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[2:] == [PROTOCOL]:
     serve(int(sys.argv[1]))

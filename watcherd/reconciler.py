@@ -4,10 +4,8 @@ Events are hints; the disk is the truth. Whatever woke us only names a scope; th
 """
 
 import hashlib
-import secrets
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -17,7 +15,8 @@ from watcherd import drift, logs, naming, pulse, scan, trash
 from watcherd.artifact import ASIDE, Artifact, Part, Role, Snapshot
 from watcherd.child import Broken, Child
 from watcherd.cycle import Cycle, Portion
-from watcherd.errors import RootSuspended, TrashError
+from watcherd.look import Look
+from watcherd.meeting import adopt, meet
 from watcherd.mounts import mounts_below
 from watcherd.naming import Naming
 from watcherd.openers import Place, find_lockers, read_locks
@@ -41,8 +40,8 @@ from watcherd.registry.intents import (
     find_intents,
 )
 from watcherd.registry.links import load_links, note_links
-from watcherd.root import Marker, moving_files, new_marker, open_root, read_marker, write_marker
-from watcherd.scope import ROOT, Request, Scope, folders, homes, is_text, parent_of
+from watcherd.root import open_root
+from watcherd.scope import ROOT, Request, Scope, folders, is_text, lineage, parent_of
 
 INNER = frozenset({naming.VARIABLES, *naming.ASSET_FOLDERS})
 """Folders whose files are parts of a SavedModel one folder above."""
@@ -218,14 +217,7 @@ class Reconciler:
 
     def adopt_root(self) -> None:
         """Take the folder at the root's path for the root, at a person's word."""
-        with open_root(Path(self.root.path), None) as root_fd:
-            marker = _marker_or_none(root_fd)
-            if marker is None:
-                marker = new_marker(self.registry.url)
-                write_marker(root_fd, marker)
-        self.root = self.registry.adopt(
-            self.root, marker.uuid, host=socket.gethostname(), actor=self.actor, now=time.time_ns()
-        )
+        self.root = adopt(self.registry, self.root, self.actor, now=time.time_ns())
         self.mounts = None
 
     def cycle_until_settled(
@@ -257,12 +249,12 @@ class Reconciler:
         scope: Scope,
         snapshot: Snapshot | None,
         known: Mapping[str, bytes | None],
-    ) -> "_Look":
+    ) -> Look:
         """Scan, unless that is done, load, and compare."""
         if snapshot is None:
             snapshot = scan.scan(job.root_fd, scope, self.naming, known)
-        snapshot = self._with_lost_mounts(snapshot)
         held = known or self.registry.fingerprints(self.root.root_id, scope)
+        snapshot = self._with_lost_mounts(_with_hidden(snapshot, held))
         work = drift.compare(
             snapshot,
             self._load(scope, snapshot, known),
@@ -273,7 +265,7 @@ class Reconciler:
             reread=job.reread,
             rename=self._is_renaming,
         )
-        return _Look(scope, snapshot, held, work)
+        return Look(scope, snapshot, held, work)
 
     def _load(
         self, scope: Scope, snapshot: Snapshot, known: Mapping[str, bytes | None]
@@ -284,7 +276,7 @@ class Reconciler:
         looked_at = snapshot.folders.keys() | scope.among(known.keys())
         return self.registry.load_folders(self.root.root_id, looked_at - snapshot.unchanged)
 
-    def _remember(self, look: "_Look", job: "_Job", loose: frozenset[str]) -> None:
+    def _remember(self, look: Look, job: "_Job", loose: frozenset[str]) -> None:
         """What the next look is to know of this one."""
         self._note_settling(look)
         if not job.dry_run:
@@ -292,21 +284,16 @@ class Reconciler:
             if job.request.scope == ROOT:
                 self._note_folders(look, loose)
 
-    def _note_folders(self, look: "_Look", loose: frozenset[str]) -> None:
+    def _note_folders(self, look: Look, loose: frozenset[str]) -> None:
         """Remember the listings whose rows are equal to them now.
 
         After a look at the root only: after each event it would cost a second transaction.
         """
-        snapshot = look.snapshot
-        holding = look.held.keys() | {one.folder for one in snapshot.artifacts.values()}
-        unclear = {home for path in look.unclear for home in homes(path)}
-        equal = (snapshot.fingerprints.keys() & holding) - unclear - loose
-        if equal:
-            listed = {path: snapshot.fingerprints[path] for path in equal}
+        listed = look.listings(loose)
+        if listed:
             self.registry.note_folders(self.root.root_id, listed, look.held, look.stamp)
-        unlisted = look.scope.among(look.held.keys()) - snapshot.folders.keys()
-        if unlisted:
-            self.registry.forget_folders(self.root.root_id, unlisted)
+        if look.unlisted:
+            self.registry.forget_folders(self.root.root_id, look.unlisted)
 
     def _note_links(self, snapshot: Snapshot) -> None:
         """Remember the symlinks: what one of them leads to is never pruned."""
@@ -393,7 +380,7 @@ class Reconciler:
         # What our trash holds, nothing on disk can be.
         return replace(kin, lost=tuple(one for one in kin.lost if one.model_id not in held))
 
-    def _note_settling(self, look: "_Look") -> None:
+    def _note_settling(self, look: Look) -> None:
         """What settles now is compared with the next look; what no longer does is forgotten.
 
         Only absence, and times in the future, need two looks; the rest settles by time alone.
@@ -403,11 +390,11 @@ class Reconciler:
             del self.looks[path]
         self.looks.update((one.path, one) for one in look.work.settling if one.needs_two_looks)
 
-    def _apply(self, job: "_Job", plan: Plan, look: "_Look") -> Report:
+    def _apply(self, job: "_Job", plan: Plan, look: Look) -> Report:
         if not plan.changes:
             return Report()
         if self.root.uuid is None:
-            self._meet_root(job.root_fd)
+            self.root = meet(self.registry, self.root, job.root_fd)
         cause, now = job.request.cause, look.snapshot.at
         writer = Writer(self.root.root_id, self.naming, cause, self.actor, now, look.stamp)
         return self.registry.apply(plan, writer, partial(_still_holds, job.root_fd))
@@ -419,74 +406,6 @@ class Reconciler:
             between()
         finally:
             self.between = between
-
-    def _meet_root(self, root_fd: int) -> None:
-        """Put our marker on the root, or take note of the one that it bears.
-
-        A marker that was there before this registry means a registry was lost or restored:
-        nothing is pruned then until a person says so.
-        """
-        try:
-            with moving_files(root_fd):
-                self.root = self._met(root_fd)
-        except (RootSuspended, TrashError):
-            return  # a root that we may only read works too: without marker, and without pruning
-
-    def _met(self, root_fd: int) -> Root:
-        """One process at a time: another of this registry may have met the root meanwhile."""
-        known = self.registry.root(self.root.path)
-        if known is not None and known.uuid is not None:
-            return known
-        marker = read_marker(root_fd)
-        is_new = marker is None
-        if marker is None:
-            marker = new_marker(self.registry.url)
-            write_marker(root_fd, marker)
-        return self.registry.mark_root(
-            self.root, uuid=marker.uuid, host=marker.host, prune_confirmed=is_new
-        )
-
-
-@dataclass(slots=True)
-class _Look:
-    """What was seen of a part of a scope, and what of it is yet to be concluded."""
-
-    scope: Scope
-    snapshot: Snapshot
-    held: Mapping[str, bytes | None]
-    """The folders that hold models -> what the registry knew them by before their rows were
-    loaded."""
-    work: Work
-    unclear: set[str] = field(default_factory=set)
-    """Paths whose rows may not be equal to the disk yet."""
-    stamp: bytes = field(default_factory=partial(secrets.token_bytes, 8))
-    """What it leaves on the folders whose rows it writes: no listing's fingerprint is as short."""
-
-    def note(self, plan: Plan, report: Report) -> None:
-        """Take in what became of some of the work."""
-        applied = {one.model_id for one in report.applied}
-        known = (change.record for change in plan.changes if change.record)
-        left = (record.path for record in known if record.model_id not in applied)
-        settling = (one.path for one in plan.settling)
-        self.unclear.update(settling, plan.again, plan.blind, report.dropped, left)
-
-    def tell(self, plan: Plan, report: Report, loose: frozenset[str]) -> Portion:
-        """The last part of it, which tells what was seen in all."""
-        seen = self.snapshot
-        count = len(seen.folders), len(seen.artifacts)
-        return Portion(self.scope, plan, report, *count, seen.blind, seen.skipped, loose)
-
-    @property
-    def places_of_gone(self) -> frozenset[str]:
-        return frozenset(record.folder for record in self.work.gone)
-
-
-def _marker_or_none(root_fd: int) -> Marker | None:
-    """A marker that cannot be read is as good as none to a person who adopts the root."""
-    try:
-        return read_marker(root_fd)
-    except RootSuspended:
-        return None
 
 
 def _held_by_writers(
@@ -506,6 +425,15 @@ def _with_saved_models(scope: Scope) -> Scope:
     """What changes in ``variables/`` or ``assets/`` is told by the folder that holds them."""
     inner = (one for one in scope.folders | scope.trees if one.rpartition("/")[2] in INNER)
     return scope | folders(map(parent_of, inner))
+
+
+def _with_hidden(snapshot: Snapshot, holding: Iterable[str]) -> Snapshot:
+    """A folder of models that has become a symlink is a blind spot; other symlinks hide nothing."""
+    if not snapshot.links:
+        return snapshot
+    above = {place for path in holding for place in lineage(path)}
+    hidden = dict.fromkeys(snapshot.links & above, "it has become a symlink, which is not followed")
+    return replace(snapshot, blind={**snapshot.blind, **hidden})
 
 
 def _is_gone(link: str, snapshot: Snapshot) -> bool:
