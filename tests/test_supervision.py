@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import RunningDaemon, Saved, on_disk, wait_until, watcherd
 from tests.namespace import has_namespaces, namespace
 from tests.test_root_faults import show
-from watcherd import lock, pulse, status
+from watcherd import lock, logs, pulse, status
 from watcherd.config.values import Every
 from watcherd.errors import Refused, WatchError
 from watcherd.notify import notify
@@ -328,6 +328,7 @@ def test_a_root_without_a_folder_of_ours_has_no_cookies(root: Path) -> None:
 
 @contextmanager
 def looking_out(root: Path, use: str = "auto") -> Iterator[tuple[Lookout, list[Request]]]:
+    logs.configure(format="json")  # as a daemon does, whatever ran here before
     put: list[Request] = []
     names = Names(lambda name: name.endswith(".h5"), lambda name: name[0] == ".", lambda name: None)
     lookout = Lookout(root, put.append, lambda: None, names, use, poll=0.0)

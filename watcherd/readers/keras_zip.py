@@ -153,7 +153,8 @@ def _renumbered(config: Any, numbers: dict[Any, int]) -> Any:
 class _Member(Source):
     """A member of an archive, as if it were a file of its own."""
 
-    def __init__(self, size: int, read: Callable[[int, int], bytes]) -> None:
+    def __init__(self, archive: Source, size: int, read: Callable[[int, int], bytes]) -> None:
+        self._archive = archive
         self._size = size
         self._read = read
 
@@ -164,6 +165,9 @@ class _Member(Source):
     def read(self, offset: int, count: int) -> bytes:
         return self._read(offset, max(0, min(count, self._size - offset)))
 
+    def check(self) -> None:
+        self._archive.check()
+
 
 def _weights(source: Source, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Source | None:
     """The HDF5 file within; None where it is no such, or is compressed and large."""
@@ -171,11 +175,11 @@ def _weights(source: Source, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
         return None
     if member.compress_type == zipfile.ZIP_STORED:
         start = _start(source, member)
-        return _Member(member.file_size, lambda at, count: source.read(start + at, count))
+        return _Member(source, member.file_size, lambda at, count: source.read(start + at, count))
     if member.file_size > UNPACKED_LIMIT:
         return None
     content = _unpacked(archive, member)
-    return _Member(len(content), lambda at, count: content[at : at + count])
+    return _Member(source, len(content), lambda at, count: content[at : at + count])
 
 
 def _start(source: Source, member: zipfile.ZipInfo) -> int:
