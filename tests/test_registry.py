@@ -25,7 +25,7 @@ from tests.conftest import Saved, rows, watcherd
 from tests.inline import reconcile, reconciler_of
 from tests.test_cli import call
 from tests.test_scan import as_ordinary_user
-from watcherd import reconciler as reconciler_room
+from watcherd import meeting as meeting_room
 from watcherd.artifact import Artifact, FileFact, Form, Part, Role
 from watcherd.errors import RegistryBusy, RegistryError
 from watcherd.naming import Naming
@@ -990,7 +990,7 @@ def test_two_that_mark_a_new_root_at_once_agree_on_one_marker(
         with turn:  # threads share the number by which processes tell their drafts apart
             write_marker(root_fd, marker)
 
-    monkeypatch.setattr(reconciler_room, "write_marker", write_at_once)
+    monkeypatch.setattr(meeting_room, "write_marker", write_at_once)
     saved.write_h5(root / "1h/BTC/LSTM/a.h5")
     with reconciler_of(root) as one, reconciler_of(root) as other:
         at_once(lambda: reconcile(one), lambda: reconcile(other))

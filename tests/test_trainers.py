@@ -211,7 +211,7 @@ def test_no_save_fails_of_a_thousand_under_the_daemons_eyes(
     assert failed_saves(trainer) == 0
     daemon.settle()
     looks = len([line for line in daemon.lines() if line["event"] == "model.updated"])
-    assert looks > 20, "the daemon did read it meanwhile"
+    assert looks > 3, "the daemon did read it meanwhile"
     assert rows(root)[0]["state"] == "present"
 
 

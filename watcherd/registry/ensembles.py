@@ -1,0 +1,324 @@
+"""Ensembles: which model on disk is the copy of which, told from the rows alone (docs/ensembles.md).
+
+A copy lies in an ensemble folder of its model's interval and ticker, under the model's name, with
+its content. Whether it does is concluded inside the transaction that writes what changed, so that
+no crash leaves the two at odds.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+
+from watcherd.plan import ON_DISK, Applied, Bond, Ensembling, Verb
+from watcherd.registry.intents import By
+from watcherd.registry.lines import Row, line
+from watcherd.registry.records import IS_ON_DISK, chunks
+from watcherd.registry.tables import copying, history, model, trash
+
+if TYPE_CHECKING:
+    from watcherd.registry.store import Registry
+
+_IN_AN_ENSEMBLE = text("model.ensemble_type IS NOT NULL AND model.type IS NULL")
+"""In letters, for the partial index. A model that has copies bears their ensemble types beside its
+own type."""
+
+
+class One(NamedTuple):
+    """What tells of a row whether it is a copy, and of what."""
+
+    model_id: int
+    path: str
+    model_name: str
+    interval: str | None
+    ticker: str | None
+    type: str | None
+    ensemble_type: str | None
+    state: str
+    fingerprint: str | None
+    copy_of: int | None
+
+    @property
+    def place(self) -> tuple[str | None, str | None]:
+        """Copies and their model share it."""
+        return self.interval, self.ticker
+
+    @property
+    def name(self) -> str:
+        """Folders within the type folder need not be kept by who copies."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def is_member(self) -> bool:
+        """Whether it lies in an ensemble folder."""
+        return self.type is None and self.ensemble_type is not None
+
+    @property
+    def is_on_disk(self) -> bool:
+        return self.state in ON_DISK
+
+
+_COLUMNS = tuple(model.c[name] for name in One._fields)
+
+
+def model_of(
+    member: One, known: One | None, alike: Iterable[One], meant: int | None = None
+) -> int | None:
+    """The model_id of what a member of an ensemble is a copy of; None where nothing fits.
+
+    ``known``: what it was a copy of until now. ``alike``: the models of its content. ``meant``:
+    what a person had copied there. Content decides between equal names; where even that is equal,
+    the longer agreement of names, then the older model. A copy whose model was trained anew stays
+    its copy, and so does one whose model is gone.
+    """
+    fits = [one for one in alike if one.place == member.place and one.name == member.name]
+    for one in fits:
+        if one.model_id == meant:
+            return meant
+    is_here = known is not None and known.place == member.place
+    if known is not None and is_here and known.fingerprint == member.fingerprint:
+        return known.model_id
+    if fits:
+        return min(fits, key=lambda o: (o.model_name != member.model_name, o.model_id)).model_id
+    return known.model_id if known is not None and is_here else None
+
+
+def join(
+    connection: Connection, applied: Sequence[Applied], writer: "Writer"
+) -> dict[int, tuple[Ensembling, ...]]:
+    """Conclude what is a copy of what, as far as changes touch it; says what is different now.
+
+    Returns the news by the model_id of the change that made them.
+    """
+    if not _has_members(connection):
+        return {}
+    changed = {one.model_id: one for one in applied}
+    look = _Look.at(connection, writer, changed)
+    news: defaultdict[int, list[Ensembling]] = defaultdict(list)
+    touched = {one.copy_of for one in look.members.values()}
+    for member in look.members.values():
+        after = look.model_of(member)
+        if after != member.copy_of:
+            _set_model(connection, member.model_id, after)
+            touched.add(after)
+        for one in look.news_of(member, after):
+            news[member.model_id if member.model_id in changed else one.model_id].append(one)
+    _tell_sources(connection, [one for one in touched if one is not None])
+    _write_lines(connection, [one for some in news.values() for one in some], look)
+    _forget(connection, look.meant)
+    return {model_id: tuple(some) for model_id, some in news.items()}
+
+
+def _has_members(connection: Connection) -> bool:
+    asked = select(exists(select(1).select_from(model).where(_IN_AN_ENSEMBLE)))
+    return bool(connection.execute(asked).scalar())
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The rows that a batch of changes makes a copy of something, or nothing."""
+
+    writer: "Writer"
+    changed: Mapping[int, Applied]
+    members: Mapping[int, One]
+    """By model_id: what lies in ensembles, or did."""
+    known: Mapping[int, One]
+    """By model_id: what they were copies of."""
+    alike: Mapping[str | None, Sequence[One]]
+    """Fingerprint -> the models of that content."""
+    meant: Mapping[str, "Meant"]
+    """Path -> what a person had copied there."""
+
+    @classmethod
+    def at(
+        cls, connection: Connection, writer: "Writer", changed: Mapping[int, Applied]
+    ) -> "_Look":
+        root_id, ids = writer.root_id, sorted(changed)
+        rows = _find(connection, root_id, model.c.model_id, ids)
+        copies = _find(connection, root_id, model.c.copy_of, ids)
+        contents = sorted({one.fingerprint for one in rows if one.fingerprint and one.type})
+        orphans = [
+            one
+            for one in _find(connection, root_id, model.c.fingerprint, contents, _IN_AN_ENSEMBLE)
+            if one.copy_of is None and one.is_on_disk
+        ]
+        members = {
+            one.model_id: one
+            for one in (*rows, *copies, *orphans)
+            if one.is_member or one.copy_of is not None
+        }
+        sources = sorted({one.copy_of for one in members.values() if one.copy_of is not None})
+        sought = sorted({m.fingerprint for m in members.values() if m.fingerprint and m.is_on_disk})
+        alike: defaultdict[str | None, list[One]] = defaultdict(list)
+        of_a_type = (model.c.type.is_not(None), IS_ON_DISK)
+        for one in _find(connection, root_id, model.c.fingerprint, sought, *of_a_type):
+            alike[one.fingerprint].append(one)
+        paths = [member.path for member in members.values()]
+        return cls(
+            writer,
+            changed,
+            members,
+            {one.model_id: one for one in _find(connection, root_id, model.c.model_id, sources)},
+            alike,
+            _find_meant(connection, root_id, paths),
+        )
+
+    def model_of(self, member: One) -> int | None:
+        if not member.is_on_disk:
+            return member.copy_of  # should it come back, it is a copy again
+        if not member.is_member:
+            return None
+        meant = self.meant.get(member.path)
+        return model_of(
+            member,
+            self.known.get(member.copy_of) if member.copy_of is not None else None,
+            self.alike.get(member.fingerprint, ()),
+            meant and meant.model_id,
+        )
+
+    def news_of(self, member: One, after: int | None) -> list[Ensembling]:
+        """What is different now between a member and its model."""
+        was = member.copy_of if self._was_on_disk(member) else None
+        now = after if member.is_on_disk else None
+        news = []
+        if was is not None and was != now:
+            news.append(self._tell(Bond.LEFT, was, member))
+        if now is not None and now != was:
+            news.append(self._tell(Bond.JOINED, now, member))
+        if now is not None and now == was and self._has_parted(self.known[now], member):
+            news.append(self._tell(Bond.OUTDATED, now, member))
+        return news
+
+    def _tell(self, bond: Bond, model_id: int, member: One) -> Ensembling:
+        source = self.known.get(model_id) or self._alike(model_id, member)
+        before = self.changed.get(member.model_id)
+        path = member.path
+        if bond is Bond.LEFT and before is not None and before.change.record is not None:
+            path = before.change.record.path
+        kind = self.writer.naming.place(path, Form.HDF5).ensemble_type
+        return Ensembling(bond, model_id, source.path, path, kind)
+
+    def _alike(self, model_id: int, member: One) -> One:
+        return next(one for one in self.alike[member.fingerprint] if one.model_id == model_id)
+
+    def _was_on_disk(self, one: One) -> bool:
+        before = self.changed.get(one.model_id)
+        if before is None:
+            return one.is_on_disk
+        return before.change.record is not None and before.change.record.state in ON_DISK
+
+    def _has_parted(self, source: One, member: One) -> bool:
+        """Whether the two were of one content until now."""
+        before, now = self._content_before(source), source.fingerprint
+        was_equal = before == self._content_before(member)
+        return source.is_on_disk and was_equal and now != member.fingerprint
+
+    def _content_before(self, one: One) -> str | None:
+        applied = self.changed.get(one.model_id)
+        if applied is None or applied.change.record is None:
+            return one.fingerprint
+        return applied.change.record.fingerprint
+
+
+def _find(
+    connection: Connection, root_id: int, key: Column[Any], values: Sequence[Any], *where: Clause
+) -> list[One]:
+    """The rows whose ``key`` is one of some values, and that meet the other conditions."""
+    return [
+        One(*row)
+        for some in chunks(values)
+        for row in connection.execute(
+            select(*_COLUMNS).where(key.in_(some), model.c.root_id == root_id, *where)
+        )
+    ]
+
+
+def _set_model(connection: Connection, model_id: int, copy_of: int | None) -> None:
+    connection.execute(
+        update(model).where(model.c.model_id == model_id).values(copy_of=copy_of)
+    )
+
+
+def _tell_models(connection: Connection, ids: Iterable[int]) -> None:
+    """What the rows of models say of their copies; the revision stays, as nothing that was
+    decided upon them is different."""
+    copy = model.alias()
+    for model_id in ids:
+        copies = select(copy.c.ensemble_type).where(
+            copy.c.copy_of == model_id, copy.c.state.in_(sorted(ON_DISK))
+        )
+        kinds = sorted({kind for kind in connection.execute(copies).scalars() if kind})
+        of_it = update(model).where(model.c.model_id == model_id)
+        connection.execute(of_it.values(ensemble=int(bool(kinds))))
+        told = ", ".join(kinds) or None
+        connection.execute(of_it.where(model.c.type.is_not(None)).values(ensemble_type=told))
+
+
+_VERBS = {Bond.JOINED: Verb.ENSEMBLED, Bond.LEFT: Verb.UNENSEMBLED}
+
+
+def _write_lines(connection: Connection, news: Iterable[Ensembling], look: _Look) -> None:
+    """In the history of the models, not of their copies: those have lines of their own."""
+    writer = look.writer
+    rows = []
+    for one in news:
+        if one.bond in _VERBS:
+            meant = look.meant.get(one.copy_path)
+            by = By(meant.actor if meant else writer.actor, writer.cause)
+            told = {"ensemble_type": one.ensemble_type, "copy": one.copy_path}
+            verb = _VERBS[one.bond]
+            rows.append(line(one.model_id, one.path, verb, by, writer.now, details=told))
+    if rows:
+        connection.execute(insert(history), rows)
+
+
+# -- what a person has copied ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The intent to copy a model into an ensemble. It goes when the copy is known as one."""
+
+    model_id: int
+    path: str
+    """Of the copy."""
+    trash_path: str
+    """Where the copy is made before it is moved to its place."""
+    actor: str
+
+
+def mean(registry: "Registry", root_id: int, meant: Meant) -> None:
+    """Write the intent to copy a model. Another one for the same path makes way."""
+    with registry.writing() as connection:
+        connection.execute(
+            delete(copying).where(copying.c.root_id == root_id, copying.c.path == meant.path)
+        )
+        connection.execute(insert(copying).values(root_id=root_id, **asdict(meant)))
+
+
+def list_meant(registry: "Registry", root_id: int) -> list[Meant]:
+    """What was to be copied, and is not known as a copy yet."""
+    with registry.reading() as connection:
+        return list(_find_meant(connection, root_id).values())
+
+
+def forget(registry: "Registry", root_id: int, path: str) -> None:
+    """Drop the intent: there is no such copy, or it is known."""
+    with registry.writing() as connection:
+        connection.execute(
+            delete(copying).where(copying.c.root_id == root_id, copying.c.path == path)
+        )
