@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks import (
     asking,
     footprint,
+    harm,
     latency,
     registering,
     retention,
@@ -29,6 +30,7 @@ BENCHMARKS: Mapping[str, Callable[[float], Iterator[Row]]] = {
     "scale": scale.measure,
     "registering": registering.measure,
     "latency": latency.measure,
+    "harm": harm.measure,
     "retention": retention.measure,
     "trashing": trashing.measure,
     "starting": starting.measure,

@@ -1,5 +1,6 @@
 """A training job never notices it: no lock, no file opened for writing, no heavy import, no GPU."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ from tests.test_supervision import readers_of
 from tests.test_trainers import save_in_a_loop
 from tests.truth import truth
 from watcherd.child import Child
+from watcherd.inbox import LONGEST_REST
+from watcherd.supervisor import LOOK
 
 Start = Callable[..., RunningDaemon]
 
@@ -115,6 +118,21 @@ def test_a_child_has_no_gpu_and_gives_way_to_everyone(monkeypatch: pytest.Monkey
         child.close()
 
 
+def test_a_daemon_that_was_stopped_for_a_while_goes_on_with_all_its_threads(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    """Longer than any of them waits; that made the one that supervises die of a made-up signal."""
+    daemon = start_daemon(root, settings='[watch]\nsettle = "50ms"\n')
+    daemon.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        daemon.process.wait(LOOK + 0.2)
+    daemon.process.send_signal(signal.SIGCONT)
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon.wait_for("model.registered")
+    assert daemon.log.with_suffix(".err").read_text() == ""
+    assert daemon.process.poll() is None
+
+
 HELD = """
 import sys, h5py
 with h5py.File(sys.argv[1], "w") as file:
@@ -145,6 +163,110 @@ def test_what_a_writer_holds_is_not_judged_before_it_is_closed(
         writer.communicate(b"\n")
     assert daemon.wait_for("model.registered")["path"] == "1h/BTC/LSTM/held.h5"
     assert not daemon.events("model.incomplete")
+
+
+OVERWRITER = """
+import sys, h5py, numpy
+path, megabytes = sys.argv[1], int(sys.argv[2])
+random = numpy.random.default_rng()
+def pause(moment):
+    if moment == wanted:
+        print(moment, flush=True)
+        sys.stdin.readline()
+for wanted in iter(lambda: sys.stdin.readline().strip(), ""):
+    with h5py.File(path, "w") as file:
+        pause("emptied")
+        file.attrs["layer_names"] = [b"dense"]
+        for half in "ab":
+            file[f"dense/{half}"] = random.random(megabytes * 1_000_000 // 16)
+            if half == "a":
+                pause("half written")
+        file.flush()
+        pause("whole, and not closed")
+    print("closed", flush=True)
+"""
+MOMENTS = ("emptied", "half written", "whole, and not closed", "closed")
+"""When a writer takes its time, and the daemon a look; in the end it goes on without one."""
+IN_TIME = LONGEST_REST + 15
+"""Seconds: on a machine that is busy with more than this, a look may have taken long."""
+
+
+@contextmanager
+def overwriting(path: Path, megabytes: int, locking: str) -> Iterator[Callable[..., None]]:
+    """A writer with a file of its own; it overwrites it in place, and lets us look meanwhile."""
+    path.parent.mkdir(parents=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", OVERWRITER, str(path), str(megabytes)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "HDF5_USE_FILE_LOCKING": locking},
+    ) as writer:  # fmt: skip
+        told, ask = writer.stdout, writer.stdin
+        assert told is not None
+        assert ask is not None
+
+        def overwrite(moment: str, look: Callable[[], object]) -> None:
+            print(moment, file=ask, flush=True)
+            while (reached := told.readline()) != "closed\n":
+                assert reached == f"{moment}\n"
+                look()
+                print(file=ask, flush=True)
+
+        yield overwrite
+
+
+def look_of(daemon: RunningDaemon) -> None:
+    """Wait for a look at what is quiet enough to be judged."""
+
+    def looks() -> int:
+        return len([line for line in daemon.events("cycle.done") if not line["settling"]])
+
+    before = looks()
+    wait_until(lambda: looks() > before, IN_TIME)
+
+
+def fingerprint_of(path: Path) -> str:
+    """As docs/formats.md says, of more than 64 KiB: the size, and sixteen blocks of 4 KiB."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        pieces = [os.pread(file.fileno(), 4096, (size - 4096) * n // 15) for n in range(16)]
+    content = size.to_bytes(8, "little") + b"".join(pieces)
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("locking", "verbs"),
+    [
+        ("TRUE", {"registered", "updated"}),
+        # Nothing shows that somebody is at it: half a file that rests is half a file.
+        ("FALSE", {"registered", "updated", "incomplete", "completed"}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("times", "megabytes"),
+    [(5, 2), pytest.param(100, 50, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+)
+def test_what_is_overwritten_in_place_is_never_unreadable_and_never_missing(
+    root: Path, start_daemon: Start, times: int, megabytes: int, locking: str, verbs: set[str]
+) -> None:
+    """As h5py and Keras do it: the file is emptied, and written under the eyes of the daemon."""
+    daemon = start_daemon(root, settings='[watch]\nsettle = "50ms"\n[log]\nlevel = "debug"\n')
+    path = root / "1h/BTC/LSTM/best.h5"
+
+    def is_known() -> bool:
+        return [row["fingerprint"] for row in rows(root)] == [fingerprint_of(path)]
+
+    with overwriting(path, megabytes, locking) as overwrite:
+        for number in range(-1, times):
+            moment = MOMENTS[number % len(MOMENTS)]
+            overwrite(moment, lambda: look_of(daemon))
+            if moment != "closed" or number < 0:
+                wait_until(is_known, IN_TIME)
+    daemon.settle(IN_TIME)
+    assert is_known()
+    assert on_disk(root) == {"1h/BTC/LSTM/best.h5": "present"}
+    history = [line["verb"] for line in rows(root, "SELECT verb FROM history")]
+    assert set(history) == verbs
+    assert history.count("registered") == 1
 
 
 # -- real trainers, killed and started again -------------------------------------------------------

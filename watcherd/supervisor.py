@@ -53,7 +53,10 @@ class Supervisor(threading.Thread):
         # Blocked in this thread alone: the main one gets them as ever, unless it hangs.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         while not self._is_stopped:
-            found = signal.sigtimedwait(_SIGNALS, self._patience())
+            # Asked, not waited in: stopped there, and continued when its time is up, Python's
+            # sigtimedwait returns a signal that nobody sent.
+            time.sleep(self._patience())
+            found = signal.sigtimedwait(_SIGNALS, 0)
             if self._is_stopped:
                 return
             if found is not None:
