@@ -152,6 +152,10 @@ STATUSES: dict[tuple[str, ...], set[int]] = {
     ("unalias",): {12},
     ("note",): {12},
     ("record",): {11, 12},
+    ("ensemble", "add"): {3, 10, 12},
+    ("ensemble", "remove"): {3, 10, 11, 12},
+    ("ensemble", "list"): set(),
+    ("verify",): {3, 10, 12},
 }
 """Command -> the statuses beyond those of every command."""
 NEEDED: dict[tuple[str, ...], tuple[str, ...]] = {
@@ -161,6 +165,8 @@ NEEDED: dict[tuple[str, ...], tuple[str, ...]] = {
     ),
     **dict.fromkeys([("tag",), ("untag",), ("alias",), ("unalias",), ("note",)], ("1", "word")),
     ("record",): ("1", "sharpe=1"),
+    ("ensemble", "add"): ("1", "--type", "ensemble_a"),
+    ("ensemble", "remove"): ("1",),
 }
 """Command -> the words that it cannot do without."""
 OF_ALL = {0, 1, 2, 78, 130}
@@ -1098,3 +1104,31 @@ def test_config_shows_what_is_in_force_and_where_from(kept: Path) -> None:
     assert shown["models.root"]["from"] == "command line"
     assert shown["log.level"]["from"] == "default"
     assert at(kept, "config", "check").status == 0
+
+
+# -- two roots in one registry ---------------------------------------------------------------------
+
+
+def test_a_path_names_the_model_of_the_root_that_is_worked_upon(
+    used: Path, tmp_path: Path, saved: Saved
+) -> None:
+    url = f"sqlite:///{used}/.watcherd/registry.db"
+    other = tmp_path / "other"
+    saved.write_h5(other / H5, 3)
+    assert call("--root", str(other), "--registry", url, "reconcile").status == 0
+    for root in (used, other):
+        (shown,) = call(
+            "--root", str(root), "--registry", url, "--json", "rm", H5, "nothing"
+        ).json()[:1]
+        assert shown["removed"], shown["error"]
+        assert not (root / H5).exists()
+
+
+def test_an_id_of_another_root_is_refused(used: Path, tmp_path: Path, saved: Saved) -> None:
+    url = f"sqlite:///{used}/.watcherd/registry.db"
+    other = tmp_path / "other"
+    saved.write_h5(other / H5, 3)
+    assert call("--root", str(other), "--registry", url, "reconcile").status == 0
+    done = call("--root", str(other), "--registry", url, "rm", "1")
+    assert done.status == 12
+    assert f"model 1 is of another models root: {used}/" in done.err

@@ -118,7 +118,7 @@ SHARED = set.intersection(*map(options, COMMANDS.values()))
 OWN = options(typer.main.get_command(app))
 HELP = {"--help", "-h"}
 
-VERBS = set(Verb) - MARKS - {Verb.REFRESHED, Verb.ADOPTED}
+VERBS = set(Verb) - MARKS - {Verb.REFRESHED, Verb.ADOPTED, Verb.COMPACTED}
 """What happens to models; the others are said of them, the root's, or no event."""
 
 
@@ -394,6 +394,9 @@ def printed(saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         "watcherd list": "list",
         "watcherd show": "show 1h/BTCUSDT/LSTM/cp-2",
         "watcherd history": "history",
+        "watcherd ensemble add": "ensemble add 1h/BTCUSDT/LSTM/lstm.h5 nothing --type ensemble_a",
+        "watcherd ensemble list": "ensemble list",
+        "watcherd ensemble remove": "ensemble remove 1h/BTCUSDT/LSTM/lstm.h5 nothing",
         "watcherd explain": "explain 1h/BTCUSDT/LSTM/cp-2",
         "watcherd status": "status --wait 5",
         "watcherd config check": "config check",
@@ -405,6 +408,7 @@ def printed(saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         "watcherd alias": "alias 1h/BTCUSDT/LSTM/lstm.h5 best",
         "watcherd unalias": "unalias 1h/BTCUSDT/LSTM/lstm.h5 best",
         "watcherd note": "note 1h/BTCUSDT/LSTM/lstm.h5 good",
+        "watcherd verify": "verify nothing nowhere",
         "watcherd record": 'record 1h/BTCUSDT/LSTM/lstm.h5 sharpe=1.31 --context {"window":2024}',
     }
     return {

@@ -442,6 +442,8 @@ def replay(registry: Registry) -> dict[int, Marks]:
             case "recorded":
                 assert said["results"]
                 assert said["fingerprint"]
+            case "ensembled" | "unensembled":
+                assert said["ensemble_type"]
             case _:
                 one["state"] = said["state"]
     return {

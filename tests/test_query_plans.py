@@ -1,5 +1,8 @@
-"""What the cycle asks of the registry goes by an index, however many models there are."""
+"""What the cycle asks of the registry goes by an index, however many models there are; and a
+question costs what its answer does, not what it takes to be asked."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,9 @@ QUESTIONS: dict[str, Callable[[Registry], Any]] = {
     "a model at a path": lambda r: r.ids_at("1h/T1/LSTM/m.h5"),
     "what a crash left half done": lambda r: are_unsettled(r, 1),
     "the links": lambda r: load_links(r, 1),
+    "what happened since a time": lambda r: r.history(since="2026-01-31T12:00:00.000Z"),
+    "what happened to a model": lambda r: r.history(model_id=7, limit=100),
+    "what happened after a line": lambda r: r.history(after=7),
 }
 
 MAY_SCAN = {"trash", "link", "CONSTANT"}
@@ -73,3 +79,30 @@ def test_no_question_of_the_cycle_reads_a_whole_table(question: str, registry: R
     whole = [step for step in steps if step.startswith("SCAN") and step.split()[1] not in MAY_SCAN]
     by_root = [step for step in steps if "model" in step and "(root_id=?)" in step]
     assert (whole, by_root) == ([], [])
+
+
+ASK = """
+import gc, os, sys
+sys.argv = ["watcherd", *sys.argv[1:]]
+before = dict(os.environ)
+from watcherd.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+import pydantic.plugin._loader as plugins
+print(plugins._plugins, "watcherd.registry.changes" in sys.modules, file=sys.stderr)
+print(dict(os.environ) == before, len(gc.get_objects()) < gc.get_freeze_count(), file=sys.stderr)
+"""
+"""Asks, and tells what that took beside the answer."""
+
+
+@pytest.mark.parametrize("words", [["list"], ["history", "--since", "1h"]], ids=" ".join)
+def test_a_question_looks_for_no_plugins_nor_at_its_end_for_garbage_and_imports_nothing_that_writes(
+    registry: Registry, words: list[str]
+) -> None:
+    command = [sys.executable, "-c", ASK, "--root", "/srv/models", "--registry", registry.url]
+    done = subprocess.run(
+        [*command, *words], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.split("\n") == ["None False", "True True", ""]

@@ -513,7 +513,7 @@ def test_its_status_is_in_the_runtime_folder_and_any_shell_finds_it(
     said = said_of(root)["daemon"]
     assert (said["running"], said["pid"]) == (True, daemon.process.pid)
     assert said["caught_up_at"] > said["started_at"]
-    assert said["schedule"].keys() == {"reconcile", "prune"}
+    assert said["schedule"].keys() == {"reconcile", "prune", "upkeep"}
     assert {"worker", "watch", "watch-reader"} <= said["heartbeats"].keys()
 
     root.rename(tmp_path / "away")

@@ -167,6 +167,8 @@ class Snapshot:
     absent, and has been so since that mtime at the latest."""
     artifacts: Mapping[str, Artifact]
     """Of the folders that are not in ``unchanged``."""
+    seconds: float = 0.0
+    """How long it took."""
     unchanged: frozenset[str] = frozenset()
     """Folders whose listing is what it was when their rows were last made equal to it."""
     fingerprints: Mapping[str, bytes] = field(default_factory=dict)

@@ -21,6 +21,8 @@ class Portion:
     folders: int = 0
     artifacts: int = 0
     """Of the folders that were not what they were."""
+    scanning: float = 0.0
+    """Seconds that the scan took."""
     blind: Mapping[str, str] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     loose: frozenset[str] = frozenset()
@@ -52,6 +54,11 @@ class Cycle:
     """Every path that nothing can be said about, with the reason."""
     skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    effort: float = 0.0
+    """Seconds of the disk's time or of a processor's, whichever is more: without the waiting for
+    the reading child, and for others."""
+    scanning: float = 0.0
+    """Seconds that scans took."""
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -70,6 +77,7 @@ class Cycle:
         self.scope |= portion.scope
         self.folders += portion.folders
         self.artifacts += portion.artifacts
+        self.scanning += portion.scanning
         self.counts.update(str(one.change.verb) for one in report.events)
         self.planned.update(str(change.verb) for change in plan.events)
         self.plan = Plan(

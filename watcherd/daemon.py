@@ -25,8 +25,7 @@ from watcherd.errors import (
 )
 from watcherd.footing import CHECK
 from watcherd.notify import notify
-from watcherd.plan import State
-from watcherd.registry import iso, path_of
+from watcherd.registry import Registry, iso, path_of
 from watcherd.root import HOUSE, open_root, read_marker
 from watcherd.session import FIRST_BACKOFF, LONGEST_BACKOFF, Session, open_session
 from watcherd.supervisor import Supervisor
@@ -62,6 +61,9 @@ class Daemon:
     _signal: str = ""
     _uuid: str | None = None
     """Of the root that we work upon: an empty folder in its place is not taken for it."""
+    _models: int = 0
+    """On disk, when they were last counted."""
+    _count_due: float = 0.0
     _started_at: float = field(default_factory=time.time)
 
     def run(self) -> Exit:
@@ -185,7 +187,7 @@ class Daemon:
         coverage = about["coverage"]
         notify(
             READY=1,
-            STATUS=f"{session.reconciler.registry.states().get(State.PRESENT, 0)} models, "
+            STATUS=f"{self._count_models(session.reconciler.registry)} models, "
             f"{coverage['watched']}/{coverage['folders']} folders watched, "
             f"{about['backlog']} waiting",
         )
@@ -196,6 +198,13 @@ class Daemon:
             self._failed = ""
             logs.get().info(logs.FAILURE_ENDED)
         self._write_status(about)
+
+    def _count_models(self, registry: Registry) -> int:
+        """Counted anew when ten times the time has passed that it took: it goes over every row."""
+        if (started := time.monotonic()) >= self._count_due:
+            self._models = registry.count_on_disk()
+            self._count_due = started + 11 * (time.monotonic() - started)
+        return self._models
 
     def _reload(self) -> None:
         """Take new settings, or keep the old ones and say what is wrong with the new."""

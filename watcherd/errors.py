@@ -82,6 +82,10 @@ class WatchError(WatcherdError):
     """The models root cannot be watched at all."""
 
 
+class VerifyError(WatcherdError):
+    """No TensorFlow can be asked: no interpreter, or nothing in it that can be imported."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong in the settings."""

@@ -118,7 +118,7 @@ class Inbox:
         return None
 
     def done(self, request: Request, seconds: float) -> None:
-        """Say how long the look at a taken request took: its places rest ten times as long.
+        """Say what the look at a taken request cost: its places rest ten times as long.
 
         Only the same place rests. A folder below a tree that took long does not, or one slow scan
         of the root would keep every new save waiting; and a tree does not rest with a folder in

@@ -2,16 +2,20 @@
 begins and when it ends (docs/logs.md)."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from watcherd import logs
 from watcherd.cycle import MANY, Cycle
-from watcherd.plan import NOTHING, Applied, Verb
+from watcherd.plan import NOTHING, Applied, Bond, Verb
+from watcherd.proof import Answer, Proof, Subject
 from watcherd.pruner import Pruned
 from watcherd.purging import Emptied
 from watcherd.registry import Registry
+from watcherd.registry.compaction import Compaction
 from watcherd.scope import Cause
+from watcherd.upkeep import Copied
 
 _EVENTS = {
     Verb.PRUNED: logs.PRUNE_TRASHED,
@@ -34,6 +38,7 @@ def tell_cycle(cycle: Cycle, registry: Registry, *, is_routine: bool = False) ->
         write(_event_of(one), **_facts_of(one, places, cycle.request.cause))
     for one in alarming:
         _warn(one, _facts_of(one, places, cycle.request.cause))
+    _tell_ensembles(cycle, registry)
     quiet = (is_routine or cycle.request.cause is Cause.EVENT) and not events
     (log.debug if quiet else log.info)(logs.CYCLE_DONE, **counts_of(cycle))
 
@@ -44,6 +49,26 @@ def _warn(one: Applied, facts: dict[str, Any]) -> None:
         logs.get().warning(logs.MODEL_OVERWRITTEN, **facts, lost=dict(one.lost))
     if one.fault:
         logs.get().warning(logs.NOTE_REFUSED, **facts, error=one.fault)
+
+
+_BONDS = {
+    Bond.JOINED: logs.ENSEMBLE_JOINED,
+    Bond.LEFT: logs.ENSEMBLE_LEFT,
+    Bond.OUTDATED: logs.ENSEMBLE_OUTDATED,
+}
+
+
+def _tell_ensembles(cycle: Cycle, registry: Registry) -> None:
+    """What became a copy of what, or is none any more; as a warning, that one is out of date."""
+    news = [news for one in cycle.report.applied for news in one.ensembles]
+    places = registry.places_of([one.model_id for one in news])
+    log = logs.get()
+    for one in news:
+        write = log.warning if one.bond is Bond.OUTDATED else log.info
+        facts = {"path": one.path, **places.get(one.model_id, {}), "cause": cycle.request.cause}
+        (log.debug if len(news) >= MANY else write)(
+            _BONDS[one.bond], **facts, ensemble_type=one.ensemble_type, copy_path=one.copy_path
+        )
 
 
 def tell_prune(
@@ -72,6 +97,16 @@ def tell_prune(
     return failing
 
 
+def tell_proof(subject: Subject, proof: Proof, registry: Registry, cause: Cause) -> None:
+    """What TensorFlow said of a model."""
+    record, is_open = subject.record, proof.answer is Answer.OPENED
+    place = registry.places_of([record.model_id]).get(record.model_id, {})
+    facts = {"path": record.path, **place, "cause": cause, "judge": proof.judge}
+    if proof.reason:
+        facts["reason"] = proof.reason
+    logs.get().info(logs.MODEL_VERIFIED if is_open else logs.MODEL_UNVERIFIED, **facts)
+
+
 def tell_purge(
     emptied: Emptied, registry: Registry, cause: Cause, known: Mapping[str, str] = NOTHING
 ) -> dict[str, str]:
@@ -84,6 +119,23 @@ def tell_purge(
         write(logs.TRASH_PURGED, **facts, reason=one.reason, bytes_freed=one.bytes_freed)
     _tell_failures(emptied.failed, known)
     return dict(emptied.failed)
+
+
+def tell_copy(copied: Copied | None) -> None:
+    """A copy of the registry was made, if one was due."""
+    if copied is not None:
+        logs.get().info(
+            logs.REGISTRY_COPIED,
+            path=str(copied.copy.path),
+            size_bytes=copied.copy.size_bytes,
+            seconds=round(copied.seconds, 3),
+        )
+
+
+def tell_compactions(done: Iterable[Compaction]) -> None:
+    """What was dropped from the registry."""
+    for one in done:
+        logs.get().info(logs.REGISTRY_COMPACTED, **asdict(one))
 
 
 def _tell_failures(failing: Mapping[str, str], known: Mapping[str, str]) -> None:

@@ -38,8 +38,17 @@ class Look:
     def tell(self, plan: Plan, report: Report, loose: frozenset[str]) -> Portion:
         """The last part of it, which tells what was seen in all."""
         seen = self.snapshot
-        count = len(seen.folders), len(seen.artifacts)
-        return Portion(self.scope, plan, report, *count, seen.blind, seen.skipped, loose)
+        return Portion(
+            self.scope,
+            plan,
+            report,
+            folders=len(seen.folders),
+            artifacts=len(seen.artifacts),
+            scanning=seen.seconds,
+            blind=seen.blind,
+            skipped=seen.skipped,
+            loose=loose,
+        )
 
     @property
     def places_of_gone(self) -> frozenset[str]:

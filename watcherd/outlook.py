@@ -15,6 +15,8 @@ from watcherd.plan import Change, Settling
 from watcherd.prospects import look_ahead
 from watcherd.purging import measure_space
 from watcherd.reconciler import Reconciler
+from watcherd.registry import iso, path_of
+from watcherd.registry.copies import list_copies
 from watcherd.registry.totals import sum_trash
 from watcherd.root import open_root
 from watcherd.scope import ROOT, Cause, Request
@@ -62,6 +64,7 @@ def _told(settings: Settings, told: Mapping[str, Any] | None) -> Outlook:
         "daemon": {"running": told is not None, **said},
         "root": {"path": str(settings.models.root), "suspended": said.get("suspended")},
         "registry": settings.registry.url,
+        "copy": _newest_copy(settings),
         "models": {},
         "settling": [],
         "differing": [],
@@ -73,6 +76,17 @@ def _told(settings: Settings, told: Mapping[str, Any] | None) -> Outlook:
         "disk": None,
         "forecast": None,
     }
+
+
+def _newest_copy(settings: Settings) -> dict[str, Any] | None:
+    """Of the registry, beside it."""
+    path = path_of(settings.registry.url)
+    with suppress(OSError):  # its folder is not there, or not for this user
+        if path and (copies := list_copies(path, now=time.time_ns())):
+            newest = copies[-1]
+            made_at = iso(newest.made_ns)
+            return {"path": str(newest.path), "made_at": made_at, "size_bytes": newest.size_bytes}
+    return None
 
 
 def _waiting(settings: Settings) -> dict[str, Any] | None:

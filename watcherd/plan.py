@@ -54,10 +54,19 @@ class Verb(StrEnum):
     UNTAGGED = "untagged"
     ALIASED = "aliased"
     UNALIASED = "unaliased"
+    ENSEMBLED = "ensembled"
+    """It has a copy in an ensemble now."""
+    UNENSEMBLED = "unensembled"
     NOTED = "noted"
     RECORDED = "recorded"
+    VERIFIED = "verified"
+    """TensorFlow opened it."""
+    UNVERIFIED = "unverified"
+    """TensorFlow could not open it, or could not be asked."""
     ADOPTED = "adopted"
     """Of the root: a person said that this folder is it."""
+    COMPACTED = "compacted"
+    """Of a model: this line stands for all before it. Of none: what was dropped."""
     REFRESHED = "refreshed"
     """Facts changed, content did not: written, but no event in a model's life."""
 
@@ -75,9 +84,13 @@ MARKS = frozenset(
         Verb.UNALIASED,
         Verb.NOTED,
         Verb.RECORDED,
+        Verb.ENSEMBLED,
+        Verb.UNENSEMBLED,
+        Verb.VERIFIED,
+        Verb.UNVERIFIED,
     }
 )
-"""What was said of a model. No look at the disk concludes these: they are no changes of a plan."""
+"""What is said of a model, or concluded from rows alone: no changes of a plan."""
 
 
 class Format(StrEnum):
@@ -334,6 +347,26 @@ class Plan:
         return tuple(change for change in self.changes if change.verb is not Verb.REFRESHED)
 
 
+class Bond(StrEnum):
+    """What became of the bond between a model and a copy of it in an ensemble."""
+
+    JOINED = "joined"
+    LEFT = "left"
+    OUTDATED = "outdated"
+    """They are of one content no longer."""
+
+
+class Ensembling(NamedTuple):
+    """What is different between a model and its copy."""
+
+    bond: Bond
+    model_id: int
+    path: str
+    """Of the model."""
+    copy_path: str
+    ensemble_type: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """A change that is in the registry now."""
@@ -344,6 +377,8 @@ class Applied:
     """What other content at the path cost: ``results``, ``aliases``, ``pinned``, ``tags``."""
     fault: str | None = None
     """What makes no sense in the note beside it; None where that is known already."""
+    ensembles: tuple[Ensembling, ...] = ()
+    """What it makes different between models and their copies."""
 
 
 @dataclass(frozen=True, slots=True)

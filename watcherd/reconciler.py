@@ -118,7 +118,7 @@ class Reconciler:
 
         Raises RootSuspended where the root is not there, and RegistryError.
         """
-        started = time.monotonic()
+        started, worked = time.monotonic(), time.thread_time()
         with open_root(Path(self.root.path), self.root.uuid) as root_fd:
             trashed = {} if dry_run else self._recover(root_fd)
             # Before the scan: a lock that is newer has made the file's facts young.
@@ -130,6 +130,7 @@ class Reconciler:
             if request.scope == ROOT and not dry_run and not cycle.report.dropped:
                 self._note_naming()
         cycle.seconds = time.monotonic() - started
+        cycle.effort = max(cycle.scanning, time.thread_time() - worked)
         return cycle
 
     def _recover(self, root_fd: int) -> Mapping[int, Verb]:

@@ -11,7 +11,7 @@ from watcherd import trash
 from watcherd.artifact import Role
 from watcherd.errors import TrashError
 from watcherd.plan import Verb
-from watcherd.registry import Direction, Intent, Registry
+from watcherd.registry import Direction, Intent, Registry, copying
 from watcherd.registry.intents import are_unsettled, cancel, list_unsettled, turn
 from watcherd.root import moving_files
 
@@ -29,7 +29,8 @@ class Recovered:
 def recover(registry: Registry, root_id: int, root_fd: int) -> Recovered:
     """Finish what is half done. Raises TrashError where the turn to move files cannot be had, and
     RegistryError."""
-    if not are_unsettled(registry, root_id):
+    copies = copying.list_all(registry, root_id)
+    if not (copies or are_unsettled(registry, root_id)):
         return Recovered()
     trashed: dict[int, Verb] = {}
     failed: dict[str, TrashError] = {}
@@ -40,7 +41,24 @@ def recover(registry: Registry, root_id: int, root_fd: int) -> Recovered:
                     trashed[intent.record.model_id] = intent.verb
             except TrashError as error:
                 failed[intent.record.path] = error
+        for meant in copies:
+            try:
+                _settle_copy(registry, root_id, root_fd, meant)
+            except TrashError as error:
+                failed[meant.path] = error
     return Recovered(trashed, failed)
+
+
+def _settle_copy(registry: Registry, root_id: int, root_fd: int, meant: copying.Meant) -> None:
+    """Finish or undo a copy that was broken off.
+
+    Its intent stays while its maker is at work, and where the copy has yet to be seen in its place:
+    the cycle that sees it wants to know whose it is.
+    """
+    if trash.settle(root_fd, meant.trash_path):
+        is_there = trash.is_taken(root_fd, meant.path)
+        if not is_there or copying.is_known(registry, root_id, meant.path):
+            copying.forget(registry, root_id, [meant.path])
 
 
 def _finish(registry: Registry, root_fd: int, intent: Intent) -> bool:
@@ -52,10 +70,13 @@ def _finish(registry: Registry, root_fd: int, intent: Intent) -> bool:
             turn(registry, [intent.record.model_id], Direction.OUT)
         elif held is trash.Held.PARTLY:
             trash.bring_back(root_fd, entry)
+        else:
+            trash.tidy(root_fd, entry)
         return False
     if held is trash.Held.PARTLY:
         trash.move_out(root_fd, entry, manifest_of(intent))
     elif held is trash.Held.NOTHING:
+        trash.tidy(root_fd, entry)
         cancel(registry, [intent.record.model_id])
         return False
     return True

@@ -145,6 +145,7 @@ class _Look:
     naming: Naming
     known: Mapping[str, bytes | None]
     at: int = field(default_factory=time.time_ns)
+    begun: float = field(default_factory=time.monotonic)
     unchanged: set[str] = field(default_factory=set)
     fingerprints: dict[str, bytes] = field(default_factory=dict)
     folders: dict[str, int] = field(default_factory=dict)
@@ -167,6 +168,7 @@ class _Look:
         return Snapshot(
             scope=self.scope,
             at=self.at,
+            seconds=time.monotonic() - self.begun,
             folders=self.folders,
             artifacts=self.artifacts,
             unchanged=frozenset(self.unchanged),

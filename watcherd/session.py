@@ -21,12 +21,17 @@ from watcherd.pruner import Pruner
 from watcherd.reconciler import Reconciler
 from watcherd.schedule import Schedule
 from watcherd.scope import ROOT, Cause, Request, folders, homes, parent_of
+from watcherd.sideline import Sideline, open_sideline
+from watcherd.upkeep import Upkeep
 from watcherd.watch.kernel import Names
 from watcherd.watch.lookout import Lookout
-from watcherd.wiring import pruner_of
+from watcherd.wiring import pruner_of, upkeep_of
 
 PRUNE_SECONDS = 3600.0
 """A prune may go on without a sign of life for so long: to another file system it copies."""
+
+COPY_SECONDS = 600.0
+"""And a copy of the registry between two calls: a slow disk has to take in what was written."""
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 300.0
 """Seconds until a failing cycle is tried again; doubled each time."""
@@ -39,8 +44,12 @@ class Session:
     settings: Settings
     reconciler: Reconciler
     pruner: Pruner
+    upkeep: Upkeep
     inbox: Inbox
     prune_wanted: threading.Event = field(default_factory=threading.Event)
+    sideline: Sideline | None = None
+    """None where nothing is to be verified."""
+    upkeep_wanted: threading.Event = field(default_factory=threading.Event)
     is_whole: bool = False
     """The first full scan has finished; nothing is pruned before."""
     last: Cycle | None = None
@@ -51,8 +60,8 @@ class Session:
     _footing: Footing = field(init=False)
     _backoff: float = 0.0
     _refused: str = ""
-    _prune_errors: dict[str, str] = field(default_factory=dict)
-    """What of the prune job failed last -> why."""
+    _failing: dict[str, str] = field(default_factory=dict)
+    """What of the jobs failed last -> why."""
     _unmoved: dict[str, str] = field(default_factory=dict)
     """Path -> why it could not be moved to the trash last time."""
     _unpurged: dict[str, str] = field(default_factory=dict)
@@ -66,6 +75,7 @@ class Session:
         wishes = {
             "reconcile": (schedule.reconcile, self._want_root),
             "prune": (schedule.prune, self._want_prune),
+            "upkeep": (self.upkeep.care.timing, self._want_upkeep),
         }
         self._footing = Footing(
             self.reconciler,
@@ -81,9 +91,10 @@ class Session:
         with self._footing.stood_upon():
             self.reconciler.between = self._let_small_ones_pass
             self.inbox.put(Request(ROOT, Cause.STARTUP))
+            self.upkeep_wanted.set()
             on_change()
             while not should_end() and self._stands():
-                if request := self.inbox.take(CHECK):
+                if request := self.inbox.take(self._patience()):
                     self._guarded(lambda: self._cycle(request), request)
                     on_change()
                 if self.prune_wanted.is_set() and self.is_whole:
@@ -92,6 +103,12 @@ class Session:
                     self._prune_guarded()
                     self._footing.note_work()
                     on_change()
+                if self.upkeep_wanted.is_set() and self.is_whole:
+                    self.upkeep_wanted.clear()
+                    self._keep_up()
+                    on_change()
+                if self.sideline and self.is_whole:
+                    self.sideline.turn()
 
     def describe(self) -> dict[str, Any]:
         """What ``status`` shows of a running daemon."""
@@ -112,6 +129,10 @@ class Session:
             self._want_root()
         return self._footing.look()
 
+    def _patience(self) -> float:
+        """Seconds until there is something to do besides what is asked for."""
+        return self.sideline.patience(CHECK) if self.sideline and self.is_whole else CHECK
+
     def _guarded(self, act: Callable[[], None], request: Request | None = None) -> None:
         """Do it; where the registry fails, say so once and try again later, less and less often."""
         try:
@@ -128,18 +149,36 @@ class Session:
             self._note_success()
 
     def _prune_guarded(self) -> None:
-        """A prune that fails is said once, and comes again by its own schedule. The trash is purged
-        all the same: where the disk is full that is what helps."""
+        """The trash is purged although pruning fails: where the disk is full that is what helps."""
         for act in (self._prune, self._purge):
-            try:
-                act()
-                self._prune_errors.pop(act.__name__, None)
-            except RootSuspended:
-                raise
-            except WatcherdError as error:
-                if self._prune_errors.get(act.__name__) != error.message:
-                    logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
-                self._prune_errors[act.__name__] = error.message
+            self._try(act)
+
+    def _keep_up(self) -> None:
+        """Nothing is dropped from a registry that should have a copy and has none."""
+        pulse.beat(COPY_SECONDS)
+        if self._try(self._back_up):
+            self._try(self._compact)
+
+    def _try(self, act: Callable[[], None]) -> bool:
+        """Do what comes again by its own schedule; whether it could be done. Where not, that is
+        said once, and once when it is over."""
+        try:
+            act()
+        except RootSuspended:
+            raise
+        except WatcherdError as error:
+            if self._failing.get(act.__name__) != error.message:
+                logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
+            self._failing[act.__name__] = error.message
+            return False
+        except Exception as error:  # noqa: BLE001  no job may end the daemon: it would come again
+            if act.__name__ not in self._failing:
+                logs.get().error(logs.FAILURE_RAISED, error=repr(error), exc_info=True)
+            self._failing[act.__name__] = repr(error)
+            return False
+        if self._failing.pop(act.__name__, None) is not None:
+            logs.get().info(logs.FAILURE_ENDED)
+        return True
 
     def _put_back(self, request: Request | None) -> None:
         if request is not None:
@@ -164,9 +203,11 @@ class Session:
             self._footing.note_whole(cycle.folders)
         if cycle.planned or cycle.unfinished:
             self._footing.note_work()
+        if cycle.report.applied and self.sideline:
+            self.sideline.note_news()
         is_poll = request == Request(self._footing.lookout.polled, Cause.TIMER)
         journal.tell_cycle(cycle, self.reconciler.registry, is_routine=is_poll)
-        self.inbox.done(request, cycle.seconds)
+        self.inbox.done(request, cycle.effort)
         self._look_again(cycle)
 
     def _let_small_ones_pass(self) -> None:
@@ -228,6 +269,17 @@ class Session:
         registry = self.reconciler.registry
         self._unpurged = journal.tell_purge(emptied, registry, Cause.TIMER, self._unpurged)
 
+    def _back_up(self) -> None:
+        journal.tell_copy(self.upkeep.back_up(self._let_pass_meanwhile))
+
+    def _compact(self) -> None:
+        journal.tell_compactions(self.upkeep.compact(self._let_pass_meanwhile))
+
+    def _let_pass_meanwhile(self) -> None:
+        """Called many times a second while the registry is copied."""
+        self._let_small_ones_pass()
+        pulse.beat(COPY_SECONDS)
+
     # -- what wakes it ----------------------------------------------------------------------------
 
     def _is_relevant(self, name: str) -> bool:
@@ -253,12 +305,18 @@ class Session:
         self.prune_wanted.set()
         self.inbox.wake()
 
+    def _want_upkeep(self) -> None:
+        self.upkeep_wanted.set()
+        self.inbox.wake()
+
 
 @contextmanager
 def open_session(settings: Settings, reconciler: Reconciler) -> Iterator[Session]:
     """A session upon an open registry."""
     inbox = Inbox(settle=settings.watch.settle)
     try:
-        yield Session(settings, reconciler, pruner_of(settings, reconciler), inbox)
+        pruner, upkeep = pruner_of(settings, reconciler), upkeep_of(settings, reconciler)
+        with open_sideline(settings, reconciler, inbox.wake) as sideline:
+            yield Session(settings, reconciler, pruner, upkeep, inbox, sideline=sideline)
     finally:
         inbox.close()

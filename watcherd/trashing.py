@@ -64,7 +64,7 @@ def move_out(reconciler: Reconciler, removals: Sequence[Removal], meaning: Meani
     moved = Moved()
     near = []
     for one in removals:
-        if mount := _mount_between(one.path, mounts):
+        if mount := mount_between(one.path, mounts):
             moved.failed[one.model_id] = _beyond(one.path, mount)
         else:
             near.append(one)
@@ -73,7 +73,7 @@ def move_out(reconciler: Reconciler, removals: Sequence[Removal], meaning: Meani
     return moved
 
 
-def _mount_between(path: str, mounts: frozenset[str]) -> str | None:
+def mount_between(path: str, mounts: frozenset[str]) -> str | None:
     """A mount point above a model, or within a SavedModel: a rename never leaves a mount."""
     return next((one for one in mounts if is_within(path, one) or is_within(one, path)), None)
 

@@ -15,6 +15,8 @@ from watcherd.reconciler import Reconciler
 from watcherd.registry import Mode, Registry, Root, path_of
 from watcherd.retention import Best, Rule
 from watcherd.root import HOUSE, make_house, open_root, read_marker
+from watcherd.upkeep import Care, Upkeep
+from watcherd.verify import Opener
 
 DAEMON = "daemon"
 """The daemon's name as an actor in the history."""
@@ -141,6 +143,23 @@ def pruner_of(settings: Settings, reconciler: Reconciler) -> Pruner:
         min_free_space=retention.min_free_space,
     )
     return Pruner(reconciler, policy)
+
+
+def upkeep_of(settings: Settings, reconciler: Reconciler) -> Upkeep:
+    """The care of the registry that these settings ask for."""
+    asked = settings.registry
+    care = Care(
+        backup=asked.backup,
+        forget_missing=asked.forget_missing,
+        history_for=asked.history_for,
+        min_free_space=settings.retention.min_free_space,
+    )
+    return Upkeep(reconciler.registry, care, reconciler.actor)
+
+
+def opener_of(settings: Settings) -> Opener:
+    """TensorFlow, as these settings name it; no process is started yet."""
+    return Opener(settings.verify.python, settings.verify.custom_objects)
 
 
 def rules_of(settings: Settings) -> tuple[Rule, ...]:

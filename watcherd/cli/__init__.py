@@ -8,6 +8,7 @@ from watcherd import __version__
 from watcherd.cli import (
     alias,
     config,
+    ensemble,
     explain,
     history,
     list_,
@@ -23,8 +24,10 @@ from watcherd.cli import (
     status,
     tag,
     trash,
+    verify,
 )
 from watcherd.cli.options import Call, ConfigOption, JsonOption, RegistryOption, RootOption
+from watcherd.cli.reading import in_haste, take_time
 from watcherd.errors import Exit, WatcherdError, visible
 
 app = typer.Typer(
@@ -46,6 +49,7 @@ def options(
     version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
 ) -> None:
     """Keeps a registry of TensorFlow and Keras models true to the disk, by itself."""
+    take_time()  # a command may work for long; those that do not are in haste themselves
     context.obj = Call(config, root, registry, json_)
 
 
@@ -61,11 +65,13 @@ for module in (
     alias,
     note,
     record,
+    verify,
     prune,
     explain,
     rm,
     restore,
     trash,
+    ensemble,
     config,
 ):
     module.add_to(app)
@@ -77,7 +83,8 @@ def main() -> None:
         print(f"watcherd {__version__}")
         sys.exit(Exit.DONE)
     try:
-        app()
+        with in_haste():  # until a command begins
+            app()
     except WatcherdError as error:
         lines = [f"watcherd: {error.message}", *([f"  → {error.hint}"] if error.hint else [])]
         for line in "\n".join(lines).split("\n"):

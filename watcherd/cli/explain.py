@@ -97,7 +97,8 @@ def _id_of(root: Path, name: str, place: str | None, reconciler: "Reconciler") -
     quiet = (NoSuchModel, UsageError) if place is None else (NoSuchModel,)
     with suppress(*quiet):
         return model_at(reconciler.registry, root, name)
-    ids = reconciler.registry.ids_at(place) if place and is_text(place) else []
+    root_id = reconciler.root.root_id
+    ids = reconciler.registry.ids_at(place, root_id) if place and is_text(place) else []
     return ids[0] if ids else None
 
 
@@ -107,7 +108,8 @@ def _place_of_model(
     """The path that is meant: as written, or where the model of an id or an alias is."""
     root, registry = Path(reconciler.root.path), reconciler.registry
     is_path = place is not None and (
-        os.path.lexists(root / place) or (is_text(place) and model_id in registry.ids_at(place))
+        os.path.lexists(root / place)
+        or (is_text(place) and model_id in registry.ids_at(place, reconciler.root.root_id))
     )
     if is_path and name != str(model_id):
         return place

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from watcherd import naming
 from watcherd.errors import NoSuchModel, UsageError, visible
-from watcherd.registry import Registry
+from watcherd.registry import Registry, Root, Row
 from watcherd.registry.marks import ids_of_alias
 from watcherd.scope import ROOT, Scope, folders, is_text, parent_of, tree
 
@@ -63,11 +63,13 @@ def model_at(registry: Registry, root: Path, name: str) -> int:
     Of a path that it had before it moved, says where it is. Raises NoSuchModel, and UsageError for
     an alias that two models came to share by a move.
     """
-    if name.isdecimal() and len(name) <= DIGITS and registry.find(int(name)) is not None:
+    known = registry.root(str(root))
+    if name.isdecimal() and len(name) <= DIGITS and (row := registry.find(int(name))) is not None:
+        _check_root(row, known)
         return int(name)
     if name and is_text(name):
         place = below_root(root, Path(name))
-        if ids := registry.ids_at(place):
+        if ids := registry.ids_at(place, known.root_id if known else None):
             _tell_move(registry, ids[0], place)
             return ids[0]
         if ids := ids_of_alias(registry, str(root), name):
@@ -76,6 +78,15 @@ def model_at(registry: Registry, root: Path, name: str) -> int:
         f"the registry knows no model {name}",
         hint="watcherd list shows what it knows; watcherd reconcile looks at the disk again",
     )
+
+
+def _check_root(row: Row, known: Root | None) -> None:
+    """One registry may serve several roots; a command works upon its own alone."""
+    if known is not None and row["root_id"] != known.root_id:
+        raise NoSuchModel(
+            f"model {row['model_id']} is of another models root: {row['absolute_path']}",
+            hint="name that root: --root DIR",
+        )
 
 
 def _tell_move(registry: Registry, model_id: int, place: str) -> None:

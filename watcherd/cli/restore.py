@@ -16,18 +16,21 @@ def add_to(app: typer.Typer) -> None:
             list[str], typer.Argument(metavar="MODEL...", help="Ids, or the paths they had.")
         ],
     ) -> Exit:
-        """Bring models back from the trash, to where they were. A restored model is pinned."""
+        """Bring models back from the trash, to where they were, with their copies in ensembles.
+
+        A restored model is pinned.
+        """
         from watcherd import render
         from watcherd.cli.several import outcomes, resolve
         from watcherd.registry import By, Mode
+        from watcherd.removal import restore as restore_models
         from watcherd.scope import Cause
-        from watcherd.trashing import bring_back
         from watcherd.wiring import person, reconciling
 
         settings = call.settings()
         with reconciling(settings, person(), mode=Mode.WRITE) as reconciler:
             named = resolve(reconciler.registry, settings.models.root, models)
-            moved = bring_back(reconciler, named.ids, By(person(), Cause.REQUEST))
+            moved = restore_models(reconciler, named.ids, By(person(), Cause.REQUEST))
         said = outcomes(named, "restored", moved.failed)
         call.print(said if call.json else render.moved_text(said, "restored"))
         return Exit.DONE if all(one["restored"] for one in said) else Exit.PARTLY

@@ -17,7 +17,10 @@ def add_to(app: typer.Typer) -> None:
             bool, typer.Option("--force", help="Also what is pinned, has an alias or is in use.")
         ] = False,
     ) -> Exit:
-        """Move models to the trash. watcherd restore brings them back, until they are purged."""
+        """Move models to the trash, and their copies in ensembles with them.
+
+        watcherd restore brings them back, until they are purged.
+        """
         from watcherd import render
         from watcherd.cli.several import outcomes, resolve
         from watcherd.plan import Verb

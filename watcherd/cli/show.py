@@ -38,6 +38,7 @@ def _everything(registry: "Registry", model_id: int) -> dict[str, Any]:
     from watcherd.readers.summary import layers
     from watcherd.registry.architectures import config_of, fitting
     from watcherd.registry.queries import find_model
+    from watcherd.registry.verifications import why_unverified
 
     with registry.reading() as connection:
         row = find_model(connection, model_id)
@@ -45,4 +46,5 @@ def _everything(registry: "Registry", model_id: int) -> dict[str, Any]:
         config = config_of(connection, row["architecture_id"])
         row["layers"] = [asdict(layer) for layer in layers(config)] if config else []
         row["fits"] = [asdict(fit) for fit in fitting(connection, row)]
+        row["verify_reason"] = why_unverified(connection, row)
     return row

@@ -1,6 +1,8 @@
 """Settings file, command line and defaults → one frozen value, or every fault at once."""
 
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +81,25 @@ def _overridden(tables: _Tables, overrides: Mapping[str, str]) -> dict[str, Any]
 
 def _validated(given: _Tables, bases: Mapping[str, Path], source: str) -> Document:
     try:
-        return Document.model_validate(given, context=bases)
+        with _without_plugins():
+            return Document.model_validate(given, context=bases)
     except ValidationError as error:
         raise SettingsError(tuple(faults_in(error, given)), source) from None
+
+
+@contextmanager
+def _without_plugins() -> Iterator[None]:
+    """Without pydantic's plugins, that other packages may bring: our settings are no concern of
+    theirs, and to look for them reads what every installed package says of itself."""
+    name = "PYDANTIC_DISABLE_PLUGINS"
+    before = os.environ.get(name)
+    os.environ[name] = "__all__"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _below_root(document: Document, source: str) -> Registry:

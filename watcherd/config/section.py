@@ -13,4 +13,7 @@ def written(default: object) -> Any:
 class Section(BaseModel):
     """A table of the settings file: typed, complete and frozen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+    # Built when the whole document is, once: else each section within it is built again for itself.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_default=True, defer_build=True
+    )

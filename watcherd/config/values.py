@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Annotated
 
-from pydantic import ByteSize, Field, TypeAdapter
+from pydantic import ByteSize, ConfigDict, Field, TypeAdapter
 
 _DURATION = re.compile(r"(?P<count>[0-9]{1,9}(?:\.[0-9]{1,9})?)(?P<unit>ms|s|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -16,8 +16,9 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 6048
 _SHARE = re.compile(r"(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,9})?)%")
 _SIZE = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})? ?[A-Za-z]+")
 """A number with a unit, which ``ByteSize`` alone does not insist on."""
-_BELOW_ONE: TypeAdapter[float] = TypeAdapter(Annotated[float, Field(le=1)])
-_BYTES = TypeAdapter(ByteSize)
+_WHEN_USED = ConfigDict(defer_build=True)
+_BELOW_ONE: TypeAdapter[float] = TypeAdapter(Annotated[float, Field(le=1)], config=_WHEN_USED)
+_BYTES = TypeAdapter(ByteSize, config=_WHEN_USED)
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 """As cron counts them: 0 and 7 are Sunday."""

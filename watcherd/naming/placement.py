@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from string import Formatter
 
@@ -86,6 +87,19 @@ class Layout:
             words |= found.groupdict()
         return words
 
+    def beside(self, folders: Sequence[str], kind: str) -> tuple[str, ...] | None:
+        """The folders with another word for the type; None where the layout has no such word.
+
+        Raises Unfit.
+        """
+        self.read(folders)
+        for at, (level, folder) in enumerate(zip(self.levels, folders, strict=False)):
+            found = level.match(folder)
+            if found is not None and "type" in found.groupdict():
+                start, end = found.span("type")
+                return (*folders[:at], folder[:start] + kind + folder[end:], *folders[at + 1 :])
+        return None
+
 
 def _fields(level: str) -> list[str]:
     if not level:
@@ -119,6 +133,16 @@ def place(
             reasons.append(str(reason))
     name = without_suffix(path, form)
     return Placement(None, None, None, None, name, unplaced="; ".join(reasons))
+
+
+def place_beside(path: str, layouts: Sequence[Layout], kind: str) -> str | None:
+    """The path that an artifact would have were its type another one; None where it has no type."""
+    *folders, name = path.split("/")
+    for layout in layouts:
+        with suppress(Unfit):
+            beside = layout.beside(folders, kind)
+            return None if beside is None else "/".join((*beside, name))
+    return None
 
 
 def _placement(words: Mapping[str, str], name: str, types: Globs, ensembles: Globs) -> Placement:

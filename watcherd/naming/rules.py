@@ -7,7 +7,7 @@ from watcherd.artifact import Form
 from watcherd.naming.globs import Globs, PathGlobs
 from watcherd.naming.marks import Marks, starred
 from watcherd.naming.parts import FOREIGN_FOLDERS
-from watcherd.naming.placement import Layout, Placement, place, without_suffix
+from watcherd.naming.placement import Layout, Placement, place, place_beside, without_suffix
 from watcherd.naming.steps import marks_in
 from watcherd.naming.template import Template
 
@@ -60,6 +60,18 @@ class Naming:
     def place(self, path: str, form: Form) -> Placement:
         """Interval, ticker and type of an artifact, or why it has none."""
         return place(path, form, self._layouts, self._types, self._ensembles)
+
+    def copied_to(self, path: str, kind: str) -> str | None:
+        """Where a copy of an artifact lies in the ensemble folder ``kind`` of its interval and
+        ticker; None where its path has no type, or ``kind`` is no ensemble folder."""
+        copy = place_beside(path, self._layouts, kind)
+        if copy is None or self.place(path, Form.HDF5).type is None:
+            return None
+        return copy if self.ensemble_of(copy) == kind else None
+
+    def ensemble_of(self, path: str) -> str | None:
+        """The ensemble folder that a path of whatever form lies in."""
+        return self.place(path, Form.HDF5).ensemble_type
 
     def read_name(self, path: str, form: Form) -> NameReading:
         """Family, step and metrics by the templates, or by careful defaults where none fits."""

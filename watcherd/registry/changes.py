@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 from watcherd.artifact import Artifact, Form, Role
 from watcherd.naming import Naming
 from watcherd.plan import ON_DISK, Applied, Change, Format, Reading, Record, State, Verb
-from watcherd.registry import lines, notes, overwrites, scores
+from watcherd.registry import ensembles, lines, notes, overwrites, scores
 from watcherd.registry.clock import iso
 from watcherd.registry.intents import By
 from watcherd.registry.records import IS_ON_DISK, chunks
@@ -69,7 +69,9 @@ def write(
     ids = _store(connection, held, rows)
     applied = [Applied(change, ids[at]) for at, change in enumerate(held)]
     _store_files(connection, applied)
-    applied = _store_said(connection, applied, writer)
+    pinned = {one.model_id for one, row in zip(applied, rows, strict=True) if row.get("pinned")}
+    applied = _store_said(connection, applied, pinned, writer)
+    applied = _join_ensembles(connection, applied, writer)
     _store_folders(connection, applied, writer)
     _forget_trash(connection, applied)
     return applied, [change.path for change in dropped]
@@ -147,8 +149,8 @@ def _row(change: Change, writer: Writer, shared: "_Shared") -> Row:
         row |= _placing(change, change.artifact, writer)
     if change.artifact is not None and change.reading is not None:
         row |= _content(change, change.artifact, change.reading, writer, shared)
-    if change.verb is Verb.RESTORED:
-        row["pinned"] = 1
+    if change.verb is Verb.RESTORED and not writer.naming.ensemble_of(change.path):
+        row["pinned"] = 1  # no rule takes a copy, so it needs none
     return row
 
 
@@ -321,7 +323,9 @@ def _seen_in(change: Change) -> Iterator[Artifact | Record]:
         yield change.record
 
 
-def _store_said(connection: Connection, applied: list[Applied], writer: Writer) -> list[Applied]:
+def _store_said(
+    connection: Connection, applied: list[Applied], pinned: Collection[int], writer: Writer
+) -> list[Applied]:
     """What names and notes tell of the models, what that makes of an overwrite, and the history."""
     by = By(writer.actor, writer.cause)
     scores.add_named(connection, applied, writer.naming, writer.now)
@@ -334,8 +338,17 @@ def _store_said(connection: Connection, applied: list[Applied], writer: Writer) 
             for one in applied
         ]
     said = {model_id: one.lines for model_id, one in heard.items()}
-    lines.store(connection, applied, said, by, writer.now)
+    lines.store(connection, applied, said, pinned, by, writer.now)
     return applied
+
+
+def _join_ensembles(
+    connection: Connection, applied: list[Applied], writer: Writer
+) -> list[Applied]:
+    news = ensembles.join(connection, applied, writer)
+    if not news:
+        return applied
+    return [replace(one, ensembles=news.get(one.model_id, ())) for one in applied]
 
 
 def _forget_trash(connection: Connection, applied: Iterable[Applied]) -> None:

@@ -1,41 +1,28 @@
-"""Ensembles: which model on disk is the copy of which, told from the rows alone (docs/ensembles.md).
+"""Ensembles: which model on disk is the copy of which, told by the rows (docs/ensembles.md).
 
 A copy lies in an ensemble folder of its model's interval and ticker, under the model's name, with
 its content. Whether it does is concluded inside the transaction that writes what changed, so that
 no crash leaves the two at odds.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    bindparam,
-    delete,
-    exists,
-    func,
-    insert,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Column, ColumnElement, Connection, insert, select, update
 
+from watcherd.artifact import Form
 from watcherd.plan import ON_DISK, Applied, Bond, Ensembling, Verb
+from watcherd.registry import copying
 from watcherd.registry.intents import By
-from watcherd.registry.lines import Row, line
+from watcherd.registry.lines import find_meant, line
+from watcherd.registry.members import IS_MEMBER
 from watcherd.registry.records import IS_ON_DISK, chunks
-from watcherd.registry.tables import copying, history, model, trash
+from watcherd.registry.tables import history, model
 
 if TYPE_CHECKING:
-    from watcherd.registry.store import Registry
-
-_IN_AN_ENSEMBLE = text("model.ensemble_type IS NOT NULL AND model.type IS NULL")
-"""In letters, for the partial index. A model that has copies bears their ensemble types beside its
-own type."""
+    from watcherd.registry.changes import Writer
 
 
 class One(NamedTuple):
@@ -89,7 +76,7 @@ def model_of(
     for one in fits:
         if one.model_id == meant:
             return meant
-    is_here = known is not None and known.place == member.place
+    is_here = known is not None and known.place == member.place and not known.is_member
     if known is not None and is_here and known.fingerprint == member.fingerprint:
         return known.model_id
     if fits:
@@ -117,15 +104,18 @@ def join(
             touched.add(after)
         for one in look.news_of(member, after):
             news[member.model_id if member.model_id in changed else one.model_id].append(one)
-    _tell_sources(connection, [one for one in touched if one is not None])
-    _write_lines(connection, [one for some in news.values() for one in some], look)
-    _forget(connection, look.meant)
+    _tell_models(connection, [one for one in touched if one is not None])
+    by = _find_actors(connection, applied, writer)
+    _write_lines(connection, [one for some in news.values() for one in some], look, by)
+    copying.drop(connection, writer.root_id, list(look.meant))
     return {model_id: tuple(some) for model_id, some in news.items()}
 
 
 def _has_members(connection: Connection) -> bool:
-    asked = select(exists(select(1).select_from(model).where(_IN_AN_ENSEMBLE)))
-    return bool(connection.execute(asked).scalar())
+    """Whether anything lies in an ensemble, or was a copy: else nothing is to be concluded."""
+    asked = select(model.c.model_id).limit(1)
+    conditions = (IS_MEMBER, model.c.copy_of.is_not(None))
+    return any(connection.execute(asked.where(one)).first() for one in conditions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +130,7 @@ class _Look:
     """By model_id: what they were copies of."""
     alike: Mapping[str | None, Sequence[One]]
     """Fingerprint -> the models of that content."""
-    meant: Mapping[str, "Meant"]
+    meant: Mapping[str, copying.Meant]
     """Path -> what a person had copied there."""
 
     @classmethod
@@ -151,14 +141,11 @@ class _Look:
         rows = _find(connection, root_id, model.c.model_id, ids)
         copies = _find(connection, root_id, model.c.copy_of, ids)
         contents = sorted({one.fingerprint for one in rows if one.fingerprint and one.type})
-        orphans = [
-            one
-            for one in _find(connection, root_id, model.c.fingerprint, contents, _IN_AN_ENSEMBLE)
-            if one.copy_of is None and one.is_on_disk
-        ]
+        of_an_ensemble = (IS_MEMBER, IS_ON_DISK)
+        fitting = _find(connection, root_id, model.c.fingerprint, contents, *of_an_ensemble)
         members = {
             one.model_id: one
-            for one in (*rows, *copies, *orphans)
+            for one in (*rows, *copies, *fitting)
             if one.is_member or one.copy_of is not None
         }
         sources = sorted({one.copy_of for one in members.values() if one.copy_of is not None})
@@ -174,7 +161,7 @@ class _Look:
             members,
             {one.model_id: one for one in _find(connection, root_id, model.c.model_id, sources)},
             alike,
-            _find_meant(connection, root_id, paths),
+            copying.find(connection, root_id, paths),
         )
 
     def model_of(self, member: One) -> int | None:
@@ -187,30 +174,36 @@ class _Look:
             member,
             self.known.get(member.copy_of) if member.copy_of is not None else None,
             self.alike.get(member.fingerprint, ()),
-            meant and meant.model_id,
+            meant.model_id if meant else None,
         )
 
     def news_of(self, member: One, after: int | None) -> list[Ensembling]:
         """What is different now between a member and its model."""
         was = member.copy_of if self._was_on_disk(member) else None
         now = after if member.is_on_disk else None
+        before = self._path_before(member)
+        stays = was == now and self._kind_of(before) == self._kind_of(member.path)
         news = []
-        if was is not None and was != now:
-            news.append(self._tell(Bond.LEFT, was, member))
-        if now is not None and now != was:
-            news.append(self._tell(Bond.JOINED, now, member))
-        if now is not None and now == was and self._has_parted(self.known[now], member):
-            news.append(self._tell(Bond.OUTDATED, now, member))
+        if was is not None and not stays:
+            news.append(self._tell(Bond.LEFT, was, member, before))
+        if now is not None and not stays:
+            news.append(self._tell(Bond.JOINED, now, member, member.path))
+        if now is not None and stays and self._has_parted(self.known[now], member):
+            news.append(self._tell(Bond.OUTDATED, now, member, member.path))
         return news
 
-    def _tell(self, bond: Bond, model_id: int, member: One) -> Ensembling:
+    def _tell(self, bond: Bond, model_id: int, member: One, path: str) -> Ensembling:
         source = self.known.get(model_id) or self._alike(model_id, member)
-        before = self.changed.get(member.model_id)
-        path = member.path
-        if bond is Bond.LEFT and before is not None and before.change.record is not None:
-            path = before.change.record.path
-        kind = self.writer.naming.place(path, Form.HDF5).ensemble_type
-        return Ensembling(bond, model_id, source.path, path, kind)
+        return Ensembling(bond, model_id, source.path, path, self._kind_of(path))
+
+    def _kind_of(self, path: str) -> str | None:
+        """The ensemble that a path lies in, or lay in before the rules for names were others."""
+        placement = self.writer.naming.place(path, Form.HDF5)
+        return placement.ensemble_type or placement.type
+
+    def _path_before(self, one: One) -> str:
+        before = self.changed.get(one.model_id)
+        return before.change.record.path if before and before.change.record else one.path
 
     def _alike(self, model_id: int, member: One) -> One:
         return next(one for one in self.alike[member.fingerprint] if one.model_id == model_id)
@@ -235,7 +228,11 @@ class _Look:
 
 
 def _find(
-    connection: Connection, root_id: int, key: Column[Any], values: Sequence[Any], *where: Clause
+    connection: Connection,
+    root_id: int,
+    key: Column[Any],
+    values: Sequence[Any],
+    *where: ColumnElement[bool],
 ) -> list[One]:
     """The rows whose ``key`` is one of some values, and that meet the other conditions."""
     return [
@@ -248,9 +245,7 @@ def _find(
 
 
 def _set_model(connection: Connection, model_id: int, copy_of: int | None) -> None:
-    connection.execute(
-        update(model).where(model.c.model_id == model_id).values(copy_of=copy_of)
-    )
+    connection.execute(update(model).where(model.c.model_id == model_id).values(copy_of=copy_of))
 
 
 def _tell_models(connection: Connection, ids: Iterable[int]) -> None:
@@ -271,54 +266,31 @@ def _tell_models(connection: Connection, ids: Iterable[int]) -> None:
 _VERBS = {Bond.JOINED: Verb.ENSEMBLED, Bond.LEFT: Verb.UNENSEMBLED}
 
 
-def _write_lines(connection: Connection, news: Iterable[Ensembling], look: _Look) -> None:
+def _find_actors(
+    connection: Connection, applied: Iterable[Applied], writer: "Writer"
+) -> dict[str, By]:
+    """Path -> who moved it to the trash, or back, whichever process sees it."""
+    meant = find_meant(connection, applied)
+    return {
+        one.change.path: By(row["actor"] or writer.actor, row["cause"] or writer.cause)
+        for one in applied
+        if (row := meant.get(one.model_id))
+    }
+
+
+def _write_lines(
+    connection: Connection, news: Iterable[Ensembling], look: _Look, actors: Mapping[str, By]
+) -> None:
     """In the history of the models, not of their copies: those have lines of their own."""
     writer = look.writer
     rows = []
     for one in news:
         if one.bond in _VERBS:
             meant = look.meant.get(one.copy_path)
-            by = By(meant.actor if meant else writer.actor, writer.cause)
+            seen_by = By(meant.actor if meant else writer.actor, writer.cause)
+            by = actors.get(one.copy_path, seen_by)
             told = {"ensemble_type": one.ensemble_type, "copy": one.copy_path}
             verb = _VERBS[one.bond]
             rows.append(line(one.model_id, one.path, verb, by, writer.now, details=told))
     if rows:
         connection.execute(insert(history), rows)
-
-
-# -- what a person has copied ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Meant:
-    """The intent to copy a model into an ensemble. It goes when the copy is known as one."""
-
-    model_id: int
-    path: str
-    """Of the copy."""
-    trash_path: str
-    """Where the copy is made before it is moved to its place."""
-    actor: str
-
-
-def mean(registry: "Registry", root_id: int, meant: Meant) -> None:
-    """Write the intent to copy a model. Another one for the same path makes way."""
-    with registry.writing() as connection:
-        connection.execute(
-            delete(copying).where(copying.c.root_id == root_id, copying.c.path == meant.path)
-        )
-        connection.execute(insert(copying).values(root_id=root_id, **asdict(meant)))
-
-
-def list_meant(registry: "Registry", root_id: int) -> list[Meant]:
-    """What was to be copied, and is not known as a copy yet."""
-    with registry.reading() as connection:
-        return list(_find_meant(connection, root_id).values())
-
-
-def forget(registry: "Registry", root_id: int, path: str) -> None:
-    """Drop the intent: there is no such copy, or it is known."""
-    with registry.writing() as connection:
-        connection.execute(
-            delete(copying).where(copying.c.root_id == root_id, copying.c.path == path)
-        )

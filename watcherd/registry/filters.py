@@ -52,7 +52,7 @@ def _of_globs(chosen: Filter) -> Iterator[ColumnElement[bool]]:
     for column, pattern in (
         (model.c.interval, chosen.interval),
         (model.c.ticker, chosen.ticker),
-        (model.c.type, chosen.type),
+        (model.c.ensemble_type if chosen.ensemble else model.c.type, chosen.type),
         (model.c.format, chosen.format),
         (model.c.family, chosen.family),
         (model.c.optimizer_type, chosen.optimizer),

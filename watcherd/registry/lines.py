@@ -4,7 +4,7 @@ A model's path, state and marks follow from its lines alone; ``details`` hold wh
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def line(
-    model_id: int,
+    model_id: int | None,
     path: str,
     verb: Verb,
     by: By,
@@ -28,7 +28,7 @@ def line(
     from_path: str | None = None,
     details: Mapping[str, object] | None = None,
 ) -> Row:
-    """One line; ``now`` in ns since the epoch."""
+    """One line; ``model_id`` is None where it is of no one model, ``now`` in ns since the epoch."""
     return {
         "at": iso(now),
         "model_id": model_id,
@@ -45,22 +45,26 @@ def store(
     connection: Connection,
     applied: Iterable[Applied],
     said: Mapping[int, list[Row]],
+    pinned: Collection[int],
     by: By,
     now: int,
 ) -> None:
-    """Write the lines of what was applied, each followed by what its note ``said`` anew."""
+    """Write the lines of what was applied, each followed by what its note ``said`` anew.
+
+    ``pinned``: the models that are pinned by it, which is told, too.
+    """
     applied = list(applied)
-    meant = _meant(connection, applied)
+    meant = find_meant(connection, applied)
     rows: list[Row] = []
     for one in applied:
         if one.change.verb is not Verb.REFRESHED:
-            rows += _lines(one, by, now, meant.get(one.model_id, {}))
+            rows += _lines(one, by, now, meant.get(one.model_id, {}), one.model_id in pinned)
         rows += said.get(one.model_id, ())
     if rows:
         connection.execute(insert(history), rows)
 
 
-def _meant(connection: Connection, applied: Iterable[Applied]) -> dict[int, Row]:
+def find_meant(connection: Connection, applied: Iterable[Applied]) -> dict[int, Row]:
     """Of what went to the trash or came back: who meant it, and why."""
     ids = [one.model_id for one in applied if one.change.verb in {*TO_TRASH, Verb.RESTORED}]
     asked = select(trash.c.model_id, trash.c.actor, trash.c.cause, trash.c.reasons)
@@ -71,14 +75,14 @@ def _meant(connection: Connection, applied: Iterable[Applied]) -> dict[int, Row]
     }
 
 
-def _lines(one: Applied, by: By, now: int, meant: Row) -> Iterator[Row]:
-    """The lines of one change: a restored model is pinned, and that is told, too."""
+def _lines(one: Applied, by: By, now: int, meant: Row, is_pinned: bool) -> Iterator[Row]:
+    """The lines of one change."""
     change = one.change
     details = _details(one)
     if change.verb in TO_TRASH and meant:
         details["reasons"] = json.loads(meant["reasons"])
     who = By(meant.get("actor") or by.actor, meant.get("cause") or by.cause)
-    verbs = [change.verb, *([Verb.PINNED] if change.verb is Verb.RESTORED else [])]
+    verbs = [change.verb, *([Verb.PINNED] if is_pinned else [])]
     for verb in verbs:
         yield line(
             one.model_id,

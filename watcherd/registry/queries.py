@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, nulls_last, or_,
 from watcherd.registry.filters import chosen_models, with_optimizers
 from watcherd.registry.question import Question
 from watcherd.registry.ranking import is_best
-from watcherd.registry.records import chunks
+from watcherd.registry.records import IS_ON_DISK, chunks
 from watcherd.registry.scores import newest
 from watcherd.registry.tables import (
     alias,
@@ -73,7 +73,8 @@ def find_model(connection: Connection, model_id: int) -> Row | None:
     results = _of(connection, result, model_id)
     for one in results:
         one["current"] = one["fingerprint"] == row["fingerprint"]
-    copies = select(model.c.path).where(model.c.copy_of == model_id).order_by(model.c.path)
+    its_copies = (model.c.copy_of == model_id, IS_ON_DISK)
+    copies = select(model.c.path).where(*its_copies).order_by(model.c.path)
     return row | {
         "files_seen": _of(connection, model_file, model_id),
         "tags": {one["key"]: one["value"] for one in _of(connection, tag, model_id)},
@@ -84,8 +85,12 @@ def find_model(connection: Connection, model_id: int) -> Row | None:
     }
 
 
-def ids_at(connection: Connection, path: str) -> list[int]:
-    """The models of a path, the one on disk first, then the newest; files and old paths count."""
+def ids_at(connection: Connection, path: str, root_id: int | None = None) -> list[int]:
+    """The models of a path, the one on disk first, then the newest; files and old paths count.
+
+    ``root_id``: of that root alone.
+    """
+    of_root = [] if root_id is None else [model.c.root_id == root_id]
     on_disk = model.c.state.in_(("present", "incomplete", "unreadable"))
     # A model's files lie in its folder or below it, by which they are found without an index.
     has_file = (
@@ -95,7 +100,7 @@ def ids_at(connection: Connection, path: str) -> list[int]:
     )
     found = connection.execute(
         select(model.c.model_id)
-        .where(or_(model.c.path == path, model.c.model_id.in_(has_file)))
+        .where(or_(model.c.path == path, model.c.model_id.in_(has_file)), *of_root)
         .order_by(on_disk.desc(), model.c.model_id.desc())
     )
     ids = list(found.scalars())
@@ -103,7 +108,8 @@ def ids_at(connection: Connection, path: str) -> list[int]:
         return ids
     moved = connection.execute(
         select(history.c.model_id)
-        .where(history.c.from_path == path)
+        .join(model, model.c.model_id == history.c.model_id)
+        .where(history.c.from_path == path, *of_root)
         .order_by(history.c.history_id.desc())
     )
     return list(dict.fromkeys(moved.scalars()))
@@ -118,6 +124,12 @@ def count_states(connection: Connection) -> dict[str, int]:
     """State -> number of models."""
     found = connection.execute(select(model.c.state, func.count()).group_by(model.c.state))
     return {row[0]: row[1] for row in found}
+
+
+def count_on_disk(connection: Connection) -> int:
+    """The number of models on disk: of a partial index, in a tenth of the time that states take."""
+    asked = select(func.count()).select_from(model).where(IS_ON_DISK)
+    return int(connection.execute(asked).scalar_one())
 
 
 def places_of(connection: Connection, ids: Sequence[int]) -> dict[int, Row]:

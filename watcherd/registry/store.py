@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from watcherd.artifact import Artifact
 from watcherd.plan import Applied, Change, Plan, Record, Report, Verb
-from watcherd.registry import changes, queries, records
+from watcherd.registry import queries, records
 from watcherd.registry.clock import iso
 from watcherd.registry.engine import READS, Mode, close_engine, open_engine, translated
 from watcherd.registry.history import last_history_id, list_history
@@ -21,6 +21,9 @@ from watcherd.registry.records import Kin
 from watcherd.registry.tables import folder, history, mount
 from watcherd.registry.tables import root as root_table
 from watcherd.scope import Cause, Scope
+
+if TYPE_CHECKING:
+    from watcherd.registry.changes import Writer
 
 BATCH = 500
 """Changes in one write transaction: short enough that a person's pin never waits long."""
@@ -208,9 +211,7 @@ class Registry:
         with self.reading() as connection:
             return records.find_kin(connection, root_id, new, fingerprints)
 
-    def apply(
-        self, plan: Plan, writer: changes.Writer, still_holds: Callable[[Change], bool]
-    ) -> Report:
+    def apply(self, plan: Plan, writer: "Writer", still_holds: Callable[[Change], bool]) -> Report:
         """Write a plan, batch by batch; what no longer holds is dropped and named.
 
         Moves and losses go first and together: two models may swap their paths.
@@ -239,10 +240,10 @@ class Registry:
         with self.reading() as connection:
             return queries.find_model(connection, model_id)
 
-    def ids_at(self, path: str) -> list[int]:
-        """The models that a path means, the likeliest first."""
+    def ids_at(self, path: str, root_id: int | None = None) -> list[int]:
+        """The models that a path means, the likeliest first; of one root, or of any."""
         with self.reading() as connection:
-            return queries.ids_at(connection, path)
+            return queries.ids_at(connection, path, root_id)
 
     def history(
         self,
@@ -268,6 +269,11 @@ class Registry:
         with self.reading() as connection:
             return queries.count_states(connection)
 
+    def count_on_disk(self) -> int:
+        """The number of models on disk, complete or not."""
+        with self.reading() as connection:
+            return queries.count_on_disk(connection)
+
     def places_of(self, ids: Sequence[int]) -> dict[int, queries.Row]:
         """What every log line of a model carries, by model_id."""
         with self.reading() as connection:
@@ -276,7 +282,7 @@ class Registry:
     def _write(
         self,
         batch: Sequence[Change],
-        writer: changes.Writer,
+        writer: "Writer",
         still_holds: Callable[[Change], bool],
     ) -> tuple[list[Applied], list[str]]:
         """A batch that fails is tried in halves, so that one odd change costs only itself.
@@ -284,9 +290,11 @@ class Registry:
         IntegrityError: another process registered one of these paths since it was looked at.
         The others: a value that SQLite cannot store.
         """
+        from watcherd.registry.changes import write  # who only asks has no use for it
+
         try:
             with self.writing() as connection:
-                return changes.write(connection, batch, writer, still_holds)
+                return write(connection, batch, writer, still_holds)
         except (IntegrityError, StatementError, OverflowError, UnicodeError):
             if len(batch) == 1:
                 return [], [change.path for change in batch]

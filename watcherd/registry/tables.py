@@ -154,8 +154,20 @@ model = Table(
     Index("model_in_order", "folder", "family", "step", "path"),
     # show: the copies of a model
     Index("model_copied", "copy_of", sqlite_where=text("copy_of IS NOT NULL")),
+    # ensemble list; and whether there is any
+    Index(
+        "model_in_ensemble",
+        "ensemble_type",
+        sqlite_where=text("type IS NULL AND ensemble_type IS NOT NULL"),
+    ),
     # show: the architectures of models with as many parameters as some weights
     Index("model_of_size", "parameters", sqlite_where=text("architecture_id IS NOT NULL")),
+    # what TensorFlow has yet to open, the newest first
+    Index(
+        "model_unverified",
+        "changed_at",
+        sqlite_where=text("state = 'present' AND verified IS NULL"),
+    ),
     # retention by family.
     Index("model_in_family", "family", "root_id"),
     sqlite_autoincrement=True,  # an id is never given again, not even after a compaction
@@ -233,6 +245,19 @@ trash = Table(
     Index("trash_expires", "expires_at"),
 )
 
+copying = Table(
+    "copying",
+    metadata,
+    # The row is the intent: it stands before the first file is copied into an ensemble, and goes
+    # when the copy is known.
+    Column("root_id", Integer, ForeignKey("root.root_id"), nullable=False),
+    Column("path", Text, nullable=False),  # of the copy
+    Column("model_id", Integer, ForeignKey("model.model_id"), nullable=False),
+    Column("trash_path", Text, nullable=False),  # where it is made
+    Column("actor", Text, nullable=False),
+    PrimaryKeyConstraint("root_id", "path"),
+)
+
 verdict = Table(
     "verdict",
     metadata,
@@ -261,5 +286,7 @@ history = Table(
     Index("history_at", "at"),
     # show MODEL by a path that it had
     Index("history_left", "from_path", sqlite_where=text("from_path IS NOT NULL")),
+    # compaction: the line that stands for all of a model's before it
+    Index("history_summed", "model_id", "history_id", sqlite_where=text("verb = 'compacted'")),
     sqlite_autoincrement=True,
 )

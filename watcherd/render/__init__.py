@@ -6,6 +6,7 @@ Pure. One module a family of commands; ``cells`` is what they share.
 from watcherd.render.cards import model_card
 from watcherd.render.cells import human_size
 from watcherd.render.cycles import reconciled, reconciled_text
+from watcherd.render.ensembles import copied_text, members_text
 from watcherd.render.explain import explained_text
 from watcherd.render.history import history_line, history_table
 from watcherd.render.marks import marked_text, recorded_text
@@ -14,8 +15,10 @@ from watcherd.render.retention import pruned, pruned_text
 from watcherd.render.settings import settings_table
 from watcherd.render.status import status_text
 from watcherd.render.trash import emptied, emptied_text, moved_text, trashed_text
+from watcherd.render.verification import verified_text
 
 __all__ = [
+    "copied_text",
     "emptied",
     "emptied_text",
     "explained_text",
@@ -24,6 +27,7 @@ __all__ = [
     "history_table",
     "human_size",
     "marked_text",
+    "members_text",
     "model_card",
     "model_table",
     "moved_text",
@@ -35,4 +39,5 @@ __all__ = [
     "settings_table",
     "status_text",
     "trashed_text",
+    "verified_text",
 ]

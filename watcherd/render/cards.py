@@ -80,13 +80,21 @@ def _when(at: str, now: int) -> Text:
     return Text(minute(at) if told == at[:10] else f"{told}, {minute(at)}")
 
 
+_ANSWERS = {
+    1: ("TensorFlow opened it", "green"),
+    0: ("TensorFlow could not open it", "red"),
+    None: ("TensorFlow could not be asked", "yellow"),
+}
+"""By ``model.verified``."""
+
+
 def _verified(row: Row, now: int) -> Facts:
-    if row["verified"] is None:
+    at, why = row["verified_at"], row["verify_reason"]
+    if at is None:
         return []
-    told = Text("TensorFlow opened it" if row["verified"] else "TensorFlow could not open it")
-    told.stylize("green" if row["verified"] else "red")
-    at = row["verified_at"]
-    return [("verified", told.append(f", {ago(at, now)}", style="default") if at else told)]
+    said, style = _ANSWERS[row["verified"]]
+    told = Text(said, style).append(f", {ago(at, now)}", style="default")
+    return [("verified", told.append(f": {visible(why)}", style="default") if why else told)]
 
 
 def _trash(entry: Row | None, now: int) -> Facts:
@@ -112,15 +120,25 @@ def _marks(row: Row) -> Facts:
 
 def _place(row: Row) -> Facts:
     place = " / ".join(row[name] for name in ("interval", "ticker", "type") if row[name])
-    copy = f"a copy of model {row['copy_of']}"
     return [
         *([("placement", cell(place))] if place else []),
         *_told(row, "unplaced", "family"),
         *([("step", cell(count(row["step"])))] if row["step"] is not None else []),
         *_told(row, "ensemble_type"),
-        *([("copy", cell(copy))] if row["copy_of"] is not None else []),
+        *([("copy", cell(_copy(row)))] if _is_member(row) else []),
         *([("copies", cell("\n".join(map(visible, row["copies"]))))] if row["copies"] else []),
     ]
+
+
+def _is_member(row: Row) -> bool:
+    """Whether it lies in an ensemble folder, or was a copy that did."""
+    return row["copy_of"] is not None or bool(row["ensemble_type"] and row["type"] is None)
+
+
+def _copy(row: Row) -> str:
+    if row["copy_of"] is None:
+        return "of no model: none of its name and content is known beside this ensemble"
+    return f"a copy of model {row['copy_of']}"
 
 
 def _content(row: Row) -> Facts:

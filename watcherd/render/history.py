@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from watcherd.errors import visible
-from watcherd.render.cells import Row, ago, cell, route
+from watcherd.render.cells import Row, ago, cell, count_models, minute, route
 from watcherd.render.fitting import Column, Fitting
 from watcherd.render.marks import told_mark
 
@@ -43,7 +43,7 @@ def history_table(rows: Sequence[Row], *, now: int, is_cut: bool = False) -> Ren
         Column("path", lambda row: cell(route(row))),
         Column("cause", lambda row: cell(row["cause"]), from_width=110),
         Column("actor", lambda row: cell(row["actor"]), from_width=110),
-        Column("why", lambda row: cell(_why(row["details"] or {})), from_width=80),
+        Column("why", lambda row: cell(_why(row)), from_width=80),
     )
     return Group(Fitting(columns, rows), Text(_total(rows, is_cut), style="dim"))
 
@@ -54,7 +54,10 @@ def _total(rows: Sequence[Row], is_cut: bool) -> str:
     return f"the newest {len(rows):,}: {told}; --limit N shows more" if is_cut else told
 
 
-def _why(details: Row) -> str:
+def _why(row: Row) -> str:
+    details = row["details"] or {}
+    if row["verb"] == "compacted":
+        return _compacted(details, is_of_model=row["model_id"] is not None)
     return "; ".join(
         [
             *([details["reason"]] if "reason" in details else []),
@@ -64,8 +67,17 @@ def _why(details: Row) -> str:
     )
 
 
+def _compacted(details: Row, *, is_of_model: bool) -> str:
+    if is_of_model:
+        return f"{details['state']}; stands for what was here before"
+    models, lines = details["models"], details["lines"]
+    of_history = f"{lines:,} {'line' if lines == 1 else 'lines'} of the history"
+    told = [*([count_models(models)] if models else []), of_history]
+    return f"dropped {' and '.join(told)}, older than {minute(details['before'])}"
+
+
 def history_line(row: Row) -> str:
     """One line of ``history --follow``."""
-    what = _why(row["details"] or {})
+    what = _why(row)
     line = f"{row['at']}  {row['verb']:<11} {row['model_id'] or '':>6}  {visible(route(row))}"
     return f"{line}  {visible(what)}" if what else line

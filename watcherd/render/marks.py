@@ -45,6 +45,8 @@ def told_mark(details: Mapping[str, Any]) -> str:
         told.append(details["note"] or "removed")
     if "results" in details:
         told.append(told_values(details["results"]))
+    if "copy" in details:
+        told.append(details["copy"])
     if "lost" in details:
         told.append(f"lost {told_loss(details['lost'])}")
     return "; ".join(told)

@@ -25,6 +25,8 @@ def _lines(said: Row, now: int) -> Iterator[Line]:
     yield "daemon", _daemon(said["daemon"])
     yield "root", _root(said["root"])
     yield "registry", cell(said["registry"])
+    if said["copy"]:
+        yield "copy", _copy(said["copy"], now)
     counts = ", ".join(f"{count:,} {state}" for state, count in sorted(said["models"].items()))
     yield "models", Text(counts or "none yet")
     yield from _work(said["daemon"], said["schedule"], now)
@@ -55,6 +57,11 @@ def _root(root: Row) -> Text:
     if root["suspended"]:
         return Text(f"suspended: {visible(root['suspended'])}", style="red")
     return cell(root["path"])
+
+
+def _copy(copy: Row, now: int) -> Text:
+    told = f"{human_size(copy['size_bytes'])}, {ago(copy['made_at'], now)}: "
+    return Text(told + visible(copy["path"]))
 
 
 def _work(daemon: Row, schedule: Row, now: int) -> Iterator[Line]:

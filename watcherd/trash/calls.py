@@ -14,6 +14,7 @@ from functools import partial
 __all__ = [
     "change_mode",
     "change_owner",
+    "copy",
     "create",
     "give",
     "link",
@@ -37,6 +38,10 @@ _UNABLE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 """renameat2(2): EINVAL where the file system has no RENAME_NOREPLACE (NFS, older ZFS, FUSE)."""
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 """fsync(2) of a folder where the file system has no such thing: there is nothing to wait for."""
+
+_NO_RANGE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
+"""copy_file_range(2) between file systems, or where one of them knows no such thing."""
+_CHUNK = 1 << 20
 
 
 def take(place: int, name: str, trash: int) -> None:
@@ -110,6 +115,19 @@ def write(descriptor: int, data: bytes) -> None:
     """All of it: write(2) may take less at once."""
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def copy(source: int, target: int, size: int) -> int:
+    """Up to ``size`` bytes from where both stand; returns how many. copy_file_range(2) shares them
+    on disk where the file system can (btrfs, XFS), else copies within the kernel."""
+    try:
+        return os.copy_file_range(source, target, size)
+    except OSError as error:
+        if error.errno not in _NO_RANGE:
+            raise
+        data = os.read(source, min(size, _CHUNK))
+        write(target, data)
+        return len(data)
 
 
 def remove(folder: int, name: str) -> None:

@@ -25,14 +25,14 @@ def open_folder(root_fd: int, path: str) -> int | None:
     Raises TrashError where nothing can be said: a symlink on the way, no permission.
     """
     try:
-        return _walk(root_fd, path, _open)
+        return _walk(root_fd, path, open_below)
     except FileNotFoundError:
         return None
 
 
 def make_folder(root_fd: int, path: str) -> int:
     """As ``open_folder``; what is absent is made like the folder above it (owner, group, mode)."""
-    return _walk(root_fd, path, _open_or_make)
+    return _walk(root_fd, path, make_below)
 
 
 def look(folder: int, name: str) -> FileFact | None:
@@ -60,6 +60,16 @@ def dress(folder: int, like: int, allowed: int) -> None:
         calls.change_mode(folder, mode)
 
 
+def dress_file(file: int, like: int) -> None:
+    """Give a new file the owner, group and mode of another, as ``dress`` does a folder."""
+    wanted = os.fstat(like)
+    mode = stat.S_IMODE(wanted.st_mode) & 0o777
+    if not _hand_over(file, wanted):
+        mode &= ~stat.S_IRWXG
+    with suppress(PermissionError):
+        calls.change_mode(file, mode)
+
+
 def _hand_over(folder: int, wanted: os.stat_result) -> bool:
     for user in (wanted.st_uid, -1):
         with suppress(OSError):  # EPERM, or EINVAL for a user unknown in this container
@@ -85,16 +95,18 @@ def _walk(root_fd: int, path: str, step: Callable[[int, str], int]) -> int:
     return descriptor
 
 
-def _open(above: int, name: str) -> int:
+def open_below(above: int, name: str) -> int:
+    """One component of a path. Raises OSError, FileNotFoundError where it is absent."""
     return os.open(name, _FOLDER, dir_fd=above)
 
 
-def _open_or_make(above: int, name: str) -> int:
+def make_below(above: int, name: str) -> int:
+    """As ``open_below``; what is absent is made like the folder above it (owner, group, mode)."""
     try:
-        return _open(above, name)
+        return open_below(above, name)
     except FileNotFoundError:
         with suppress(FileExistsError):
             calls.make_folder(above, name, stat.S_IMODE(os.fstat(above).st_mode))
-        made = _open(above, name)
+        made = open_below(above, name)
         dress(made, above, 0o7777)
         return made

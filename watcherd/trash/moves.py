@@ -20,7 +20,7 @@ from watcherd.trash.folders import dress, open_folder
 from watcherd.trash.manifest import read_manifest, write_manifest
 from watcherd.trash.transit import KEPT, SAME, UNTOUCHED, Transit, opened
 
-_OWNER_AND_GROUP = 0o2770
+OWNER_AND_GROUP = 0o2770
 """Of a folder's mode, what its folder in the trash keeps: nobody may reach a model there who could
 not reach it before, and the folders above its old place may have kept others out."""
 
@@ -100,6 +100,15 @@ def purge(root_fd: int, entry: Entry) -> int:
     return freed
 
 
+def tidy(root_fd: int, entry: Entry) -> None:
+    """Remove the folder that was made in the trash for what never came there.
+
+    Never raises: what could not be removed is listed as a leftover.
+    """
+    with suppress(TrashError), opened(root_fd, entry, places=False) as transit:
+        transit.clear()
+
+
 def sync_folders(root_fd: int, entries: Iterable[Entry]) -> None:
     """Wait until the moves of these entries have reached the disk: each folder once (fsync(2)).
 
@@ -147,9 +156,9 @@ def _prepare(transit: Transit, manifest: Mapping[str, object], sync: bool) -> No
             raise _taken(entry, known)
         if known != entry:
             like = transit.open(parent_of(entry.leaving[0].path))
-            dress(trash, trash if like is None else like, _OWNER_AND_GROUP)
+            dress(trash, trash if like is None else like, OWNER_AND_GROUP)
             write_manifest(trash, entry, manifest, sync)
-    for folder in entry.trash_folders:
+    for folder in transit.trash_folders:
         transit.make(folder)
 
 

@@ -22,7 +22,7 @@ from watcherd.scope import parent_of
 from watcherd.trash import calls
 from watcherd.trash.entry import DRAFT, MANIFEST, Entry, name_of
 from watcherd.trash.faults import explain, explained
-from watcherd.trash.folders import look, make_folder, open_folder
+from watcherd.trash.folders import look, make_below, open_below
 
 Facts = Callable[[FileFact], Any]
 UNTOUCHED: Facts = attrgetter("size", "mtime_ns", "ctime_ns", "inode")
@@ -38,35 +38,47 @@ class Transit:
 
     def __init__(self, root_fd: int, entry: Entry) -> None:
         self.entry = entry
-        self._root_fd = root_fd
-        self._open: dict[str, int] = {}
+        self.trash_folders = entry.trash_folders
+        self._open = {"": root_fd}
+        self._trashed_in = {part.path: parent_of(entry.place_of(part)) for part in entry.parts}
 
     def open(self, path: str) -> int | None:
         """The folder's descriptor, open until ``close``; None where it is absent."""
-        if path not in self._open:
-            found = open_folder(self._root_fd, path)
-            if found is None:
-                return None
-            self._open[path] = found
-        return self._open[path]
+        try:
+            return self._reach(path, open_below)
+        except FileNotFoundError:
+            return None
 
     def make(self, path: str) -> int:
         """As ``open``; a folder that is absent is made."""
+        try:
+            return self._reach(path, make_below)
+        except FileNotFoundError as error:
+            raise explain(path, error) from error
+
+    def _reach(self, path: str, step: Callable[[int, str], int]) -> int:
+        """Those above stay open, too: the trash is the way to an entry's folder, and out of it."""
         if path not in self._open:
-            with explained(path):
-                self._open[path] = make_folder(self._root_fd, path)
+            above = self._reach(parent_of(path), step)
+            try:
+                self._open[path] = step(above, path.rpartition("/")[2])
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise explain(path, error) from error
         return self._open[path]
 
     def close(self) -> None:
-        for descriptor in self._open.values():
-            os.close(descriptor)
+        for path, descriptor in self._open.items():
+            if path:  # the root's is not ours
+                os.close(descriptor)
         self._open.clear()
 
     def in_place(self, part: Part) -> FileFact | None:
         return self._look(parent_of(part.path), part)
 
     def in_trash(self, part: Part) -> FileFact | None:
-        return self._look(self._trash_folder_of(part), part)
+        return self._look(self._trashed_in[part.path], part)
 
     def is_in_place(self, part: Part, facts: Facts) -> bool:
         return _fits(part, self.in_place(part), facts)
@@ -101,10 +113,12 @@ class Transit:
         does to it from now on is the trainer's right.
         """
         with explained(part.path):
-            if self.is_double(part):
-                calls.remove(self._trash_of(part), name_of(part))
-            else:
+            try:
                 calls.give(self._trash_of(part), name_of(part), self._place_of(part))
+            except FileExistsError:
+                if not self.is_double(part):
+                    raise
+                calls.remove(self._trash_of(part), name_of(part))
 
     def destroy(self, part: Part) -> int:
         """Remove a part from the trash for good; its bytes, 0 where it is not what was trashed."""
@@ -125,7 +139,7 @@ class Transit:
 
         Whatever hinders that is left to be listed as a leftover: no model suffers from it.
         """
-        own, *inner = self.entry.trash_folders
+        own, *inner = self.trash_folders
         for folder in reversed(inner):
             self._remove_folder(folder)
         with suppress(OSError, TrashError):
@@ -154,7 +168,7 @@ class Transit:
         except OSError as error:
             raise TrashError(
                 f"{part.path}: was replaced while it was being moved; what replaced it lies in "
-                f"{self._trash_folder_of(part)} and could not be put back ({error.strerror})",
+                f"{self._trashed_in[part.path]} and could not be put back ({error.strerror})",
                 hint=f"Move {name_of(part)} back by hand; nothing removes it there.",
             ) from error
 
@@ -162,14 +176,13 @@ class Transit:
         descriptor = self._open.get(folder)
         if descriptor is None:
             return None
-        with explained(f"{folder}/{name_of(part)}".lstrip("/")):
+        try:
             return look(descriptor, name_of(part))
-
-    def _trash_folder_of(self, part: Part) -> str:
-        return parent_of(self.entry.place_of(part))
+        except OSError as error:
+            raise explain(f"{folder}/{name_of(part)}".lstrip("/"), error) from error
 
     def _trash_of(self, part: Part) -> int:
-        return self._open[self._trash_folder_of(part)]
+        return self._open[self._trashed_in[part.path]]
 
     def _place_of(self, part: Part) -> int:
         """Raises FileNotFoundError where its folder is gone."""
@@ -187,7 +200,7 @@ def opened(root_fd: int, entry: Entry, *, places: bool = True) -> Iterator[Trans
     """
     transit = Transit(root_fd, entry)
     try:
-        for path in (*entry.trash_folders, *(entry.folders if places else ())):
+        for path in (*transit.trash_folders, *(entry.folders if places else ())):
             transit.open(path)
         yield transit
     finally:

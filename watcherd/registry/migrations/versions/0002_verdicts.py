@@ -1,6 +1,6 @@
 """Verdicts and symlinks are kept; a tag and a trash entry tell whose they are.
 
-What the note beside a model said last is kept, too.
+What the note beside a model said last is kept, too; and what is being copied into an ensemble.
 """
 
 import sqlalchemy as sa
@@ -16,6 +16,8 @@ _ON_DISK = sa.text("state IN ('present', 'incomplete', 'unreadable')")
 def upgrade() -> None:
     # Looked at anew, every folder: nobody has seen its symlinks and its notes yet.
     op.execute("UPDATE folder SET fingerprint = NULL")
+    # Placed anew, every row: nobody has concluded yet what lies in ensembles.
+    op.execute("UPDATE root SET naming = ''")
     # Anew, with the root last: SQLite takes a first column of one value for selective.
     op.drop_index("model_on_disk", "model")
     op.create_index(
@@ -34,6 +36,18 @@ def upgrade() -> None:
     op.create_index(
         "model_copied", "model", ["copy_of"], sqlite_where=sa.text("copy_of IS NOT NULL")
     )
+    op.create_index(
+        "model_in_ensemble",
+        "model",
+        ["ensemble_type"],
+        sqlite_where=sa.text("type IS NULL AND ensemble_type IS NOT NULL"),
+    )
+    op.create_index(
+        "model_unverified",
+        "model",
+        ["changed_at"],
+        sqlite_where=sa.text("state = 'present' AND verified IS NULL"),
+    )
     op.create_index("model_in_order", "model", ["folder", "family", "step", "path"])
     op.create_index(
         "model_of_size",
@@ -49,10 +63,33 @@ def upgrade() -> None:
     op.create_index(
         "history_left", "history", ["from_path"], sqlite_where=sa.text("from_path IS NOT NULL")
     )
+    op.create_index(
+        "history_summed",
+        "history",
+        ["model_id", "history_id"],
+        sqlite_where=sa.text("verb = 'compacted'"),
+    )
     op.create_table(
         "link",
         sa.Column("root_id", sa.Integer(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["root_id"],
+            ["root.root_id"],
+        ),
+        sa.PrimaryKeyConstraint("root_id", "path"),
+    )
+    op.create_table(
+        "copying",
+        sa.Column("root_id", sa.Integer(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("model_id", sa.Integer(), nullable=False),
+        sa.Column("trash_path", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["model_id"],
+            ["model.model_id"],
+        ),
         sa.ForeignKeyConstraint(
             ["root_id"],
             ["root.root_id"],
