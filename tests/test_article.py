@@ -240,11 +240,11 @@ CLIPS = (None, ...)
 """As JSON's null, and absent."""
 
 
-@pytest.mark.parametrize(
-    "count", [200, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(300)])]
-)
-def test_models_of_one_adam_share_its_row_however_it_is_written(
-    root: Path, saved: Saved, count: int
+COUNT = 1000
+
+
+def test_a_thousand_models_of_one_adam_share_its_row_however_it_is_written(
+    root: Path, saved: Saved
 ) -> None:
     """Through the files: the rate with 32 or 64 bits, what is not set as null or not at all."""
     place = root / PLACE / "LSTM"
@@ -253,12 +253,12 @@ def test_models_of_one_adam_share_its_row_however_it_is_written(
     kinds = [place.parent / f"kind{number}.tmp" for number in range(len(ways))]
     for kind, (rate, clip) in zip(kinds, ways, strict=True):
         like(saved.h5[0], kind, learning_rate=rate, clipnorm=clip)
-    for number in range(count):
+    for number in range(COUNT):
         shutil.copy(kinds[number % len(kinds)], place / f"m{number}.h5")
     with reconciler_of(root) as reconciler:
         reconcile(reconciler)
         shared = "SELECT optimizer_id, count(*) AS models FROM model GROUP BY optimizer_id"
-        assert rows(root, shared) == [{"optimizer_id": 1, "models": count}]
+        assert rows(root, shared) == [{"optimizer_id": 1, "models": COUNT}]
         like(saved.h5[0], place / "other.h5", epsilon=1e-3)
         reconcile(reconciler)
         assert [row["epsilon"] for row in rows(root, "SELECT * FROM adam_opt ORDER BY 1")] == [

@@ -40,7 +40,7 @@ from watcherd.registry import By, copying
 from watcherd.registry import marks as books
 from watcherd.registry.copying import Meant
 from watcherd.retention import Rule
-from watcherd.scope import ROOT, Cause, Request, Scope, folders
+from watcherd.scope import ROOT, Cause, Request, folders
 from watcherd.trash import calls
 from watcherd.trashing import Meaning
 
@@ -694,6 +694,26 @@ def test_a_cycle_beside_it_leaves_a_copy_in_the_making_alone(
     assert not leftovers(root)
 
 
+def test_who_meant_a_copy_is_known_although_an_earlier_one_of_its_path_is_in_the_trash(
+    root: Path, saved: Saved, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its model is written anew in the registry meanwhile, as a state file names it."""
+    path = f"{LSTM}/ckpt-1"
+    saved.write_checkpoint(root / path)
+    reconcile(reconciler)
+    ensembling.add(reconciler, [1], "ensemble_average", ADA)
+    ensembling.take_out(reconciler, [1], None, RM)
+
+    def name_it() -> None:
+        (root / LSTM / "checkpoint").write_text('model_checkpoint_path: "ckpt-1"')
+        with reconciler_of(root) as other:
+            assert reconcile(other).plan.changes
+
+    while_calling(monkeypatch, "copy", name_it)
+    assert ensembling.add(reconciler, [1], "ensemble_average", BOB).failed == {}
+    assert told(root, "actor")[-1] == ("ensembled", path, "ensemble_average", BOB.actor)
+
+
 def test_a_model_that_is_removed_while_it_is_copied_leaves_no_half_copy(
     root: Path, saved: Saved, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -938,21 +958,26 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_names_are_taken_and_shown_as_they_are(
-    root: Path, saved: Saved, reconciler: Reconciler, name: str
+    root: Path, saved: Saved, reconciler: Reconciler
 ) -> None:
-    path = f"{LSTM}/{name}.h5"
-    saved.write_h5(root / path)
+    for name in NAMES:
+        saved.write_h5(root / LSTM / f"{name}.h5")
     reconcile(reconciler)
-    assert ensembling.add(reconciler, [1], f"ensemble_{name}", ADA).failed == {}
-    assert copies(root) == {f"{BTC}/ensemble_{name}/{name}.h5": (path, 1)}
+    made = {}
+    for name in NAMES:
+        path, kind = f"{LSTM}/{name}.h5", f"ensemble_{name}"
+        assert ensembling.add(reconciler, [id_at(root, path)], kind, ADA).failed == {}
+        made[f"{BTC}/{kind}/{name}.h5"] = (path, 1)
+    assert copies(root) == made
     out = call("--root", str(root), "ensemble", "list").out
     assert "\x1b" not in out
-    assert "same content" in out
-    assert removal.remove(reconciler, [1], RM).failed == {}
-    assert removal.restore(reconciler, [1], ADA).failed == {}
-    assert copies(root) == {f"{BTC}/ensemble_{name}/{name}.h5": (path, 1)}
+    assert out.count("same content") == len(NAMES)
+    ids = [id_at(root, source) for source, _ in made.values()]
+    assert removal.remove(reconciler, ids, RM).failed == {}
+    assert copies(root) == {}
+    assert removal.restore(reconciler, ids, ADA).failed == {}
+    assert copies(root) == made
 
 
 def test_two_roots_in_one_registry_know_nothing_of_each_other(tmp_path: Path, saved: Saved) -> None:
@@ -1078,23 +1103,38 @@ def assert_told_as_the_disk_tells(root: Path) -> None:
             assert same == (content[path] == content[source_path]), path
 
 
-@settings(max_examples=EXAMPLES // 10)
-@given(acts=st.lists(st.tuples(ACTS, SCOPES), max_size=10))
+STORIES = st.lists(st.tuples(ACTS, SCOPES), max_size=10)
+
+
+def assert_right_after(root: Path, saved: Saved, acts: list[Any]) -> None:
+    with reconciler_of(root) as reconciler:
+        for (verb, at, to), scope in acts:
+            act(root, saved, verb, at, to)
+            reconcile(reconciler, scope)
+        reconcile(reconciler)
+        assert reconcile(reconciler).plan.changes == ()
+        assert_told_as_the_disk_tells(root)
+        assert_books_agree(root)
+        models, replayed = marks_of(reconciler.registry), replay(reconciler.registry)
+        assert {model_id: replayed[model_id] for model_id in models} == models, "I9"
+        event(f"{len(copies(root))} in ensembles")
+
+
+@settings(max_examples=EXAMPLES // 20)
+@given(acts=STORIES)
 def test_whatever_happens_the_registry_tells_of_copies_as_the_disk_does(
     in_new_root: Callable[..., None],  # noqa: F811  the fixture
-    acts: list[tuple[tuple[str, str, Any], Scope]],
+    acts: list[Any],
 ) -> None:
-    def check(root: Path, saved: Saved) -> None:
-        with reconciler_of(root) as reconciler:
-            for (verb, at, to), scope in acts:
-                act(root, saved, verb, at, to)
-                reconcile(reconciler, scope)
-            reconcile(reconciler)
-            assert reconcile(reconciler).plan.changes == ()
-            assert_told_as_the_disk_tells(root)
-            assert_books_agree(root)
-            models, replayed = marks_of(reconciler.registry), replay(reconciler.registry)
-            assert {model_id: replayed[model_id] for model_id in models} == models, "I9"
-            event(f"{len(copies(root))} in ensembles")
+    in_new_root(lambda root, saved: assert_right_after(root, saved, acts))
 
-    in_new_root(check)
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@settings(max_examples=EXAMPLES * 5)
+@given(acts=STORIES)
+def test_whatever_happens_a_thousand_times(
+    in_new_root: Callable[..., None],  # noqa: F811  the fixture
+    acts: list[Any],
+) -> None:
+    in_new_root(lambda root, saved: assert_right_after(root, saved, acts))

@@ -141,7 +141,7 @@ def broken_off(root: Path, case: Case, last: int) -> bool:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize(
-    "every", [19, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+    "every", [29, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 )
 def test_broken_off_after_any_call_of_ours_it_is_repaired(
     tmp_path: Path, saved: Saved, case: Case, every: int

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, delete, insert, select
 
 from watcherd.registry.records import IS_ON_DISK, chunks
-from watcherd.registry.tables import copying, model
+from watcherd.registry.tables import copying, model, trash
 
 if TYPE_CHECKING:
     from watcherd.registry.store import Registry
@@ -55,8 +55,10 @@ def forget(registry: "Registry", root_id: int, paths: Sequence[str]) -> None:
 
 
 def is_known(registry: "Registry", root_id: int, path: str) -> bool:
-    """Whether a row on disk tells of this path: what it is a copy of is concluded, then."""
-    known = (model.c.root_id == root_id, model.c.path == path, IS_ON_DISK)
+    """Whether a row on disk tells of this path: what it is a copy of is concluded, then. The row of
+    an earlier copy, which is on its way out, tells nothing of this one."""
+    is_leaving = model.c.model_id.in_(select(trash.c.model_id))
+    known = (model.c.root_id == root_id, model.c.path == path, IS_ON_DISK, ~is_leaving)
     with registry.reading() as connection:
         return connection.execute(select(model.c.model_id).where(*known)).first() is not None
 

@@ -154,7 +154,7 @@ class _Look:
         of_a_type = (model.c.type.is_not(None), IS_ON_DISK)
         for one in _find(connection, root_id, model.c.fingerprint, sought, *of_a_type):
             alike[one.fingerprint].append(one)
-        paths = [member.path for member in members.values()]
+        paths = [member.path for member in members.values() if member.is_on_disk]
         return cls(
             writer,
             changed,
