@@ -14,7 +14,7 @@ def members_text(rows: Sequence[Row]) -> RenderableType:
     """What lies in ensembles, for people."""
     if not rows:
         return Text(
-            "no ensembles: watcherd ensemble add MODEL --type ensemble_average makes one",
+            "no copies in ensembles: watcherd ensemble add MODEL --type ensemble_average makes one",
             style="dim",
         )
     columns = (

@@ -4,10 +4,11 @@ rich's own table measures and wraps every cell as if it were prose: a millisecon
 what is too wide is wrapped.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.console import Console, ConsoleOptions
 from rich.segment import Segment
 from rich.style import Style
@@ -33,14 +34,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """A table whose columns fit the terminal: some are left out rather than all cut short."""
+    """A table whose columns fit the terminal: some are left out rather than all cut short, and so
+    are those that have nothing to say of any row."""
 
     columns: Sequence[Column]
     rows: Sequence[Row]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        shown = [one for one in self.columns if one.from_width <= options.max_width]
-        cells = [[column.cell(row) for column in shown] for row in self.rows]
+        wanted = [one for one in self.columns if one.from_width <= options.max_width]
+        shown, cells = _telling(wanted, [[one.cell(row) for one in wanted] for row in self.rows])
         room = options.max_width - len(_BETWEEN) * (len(shown) - 1)
         widths = _widths(shown, cells, room)
         titles = [Text(column.name, style="bold") for column in shown]
@@ -49,6 +51,16 @@ class Fitting:
         yield Segment(f"{rule}\n")
         for row in cells:
             yield from _line(console, shown, widths, row)
+
+
+def _telling(
+    columns: Sequence[Column], rows: Sequence[Sequence[Text]]
+) -> tuple[Sequence[Column], Sequence[Sequence[Text]]]:
+    """The columns that say something of a row, and the rows without the others."""
+    told = [at for at in range(len(columns)) if any(row[at].plain for row in rows)]
+    if len(told) == len(columns):
+        return columns, rows
+    return [columns[at] for at in told], [[row[at] for at in told] for row in rows]
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Text]], room: int) -> list[int]:
@@ -73,8 +85,7 @@ def _line(
     """One row: several lines where a long cell wraps."""
     styles = [console.get_style(cell.style) if cell.style else Style.null() for cell in row]
     folded = [
-        _fold(console, column, cell, width)
-        for column, cell, width in zip(columns, row, widths, strict=True)
+        _fold(column, cell, width) for column, cell, width in zip(columns, row, widths, strict=True)
     ]
     for at in range(max(map(len, folded))):
         line = [
@@ -88,13 +99,29 @@ def _line(
         yield Segment.line()
 
 
-def _fold(console: Console, column: Column, cell: Text, width: int) -> list[str]:
+def _fold(column: Column, cell: Text, width: int) -> list[str]:
     plain = cell.plain
     if len(plain) <= width and (plain.isascii() or cell_len(plain) <= width):
         return [plain]
     if column.name in LONG:
-        return [line.plain for line in cell.wrap(console, width, overflow="fold")]
+        return _wrap(plain, width)
     return [set_cell_size(plain, width - 1) + "…"]
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Lines that end with a word; within one only where no line holds it."""
+    lines = [""]
+    for piece in _pieces(text, width):
+        if lines[-1] and cell_len(lines[-1] + piece) > width:
+            lines.append("")
+        lines[-1:] = chop_cells(lines[-1] + piece if lines[-1] else piece.lstrip(), width)
+    return lines
+
+
+def _pieces(text: str, width: int) -> Iterator[str]:
+    """Words, with the space before them; of a path that no line holds, its folders."""
+    for word in re.findall(r"\s*\S+", text):
+        yield from [word] if cell_len(word.strip()) <= width else re.findall(r"[^/]+/?|/", word)
 
 
 def _padded(column: Column, text: str, width: int) -> str:

@@ -36,7 +36,7 @@ def history_table(rows: Sequence[Row], *, now: int, is_cut: bool = False) -> Ren
     if not rows:
         return Text("nothing happened", style="dim")
     columns = (
-        Column("at", lambda row: cell(row["at"][:19].replace("T", " ")), from_width=120),
+        Column("at", lambda row: cell(row["at"][:19].replace("T", " ")), from_width=140),
         Column("when", lambda row: cell(ago(row["at"], now)), right=True),
         Column("verb", lambda row: Text(row["verb"], style=_STYLES.get(row["verb"], ""))),
         Column("id", lambda row: cell(row["model_id"]), right=True),

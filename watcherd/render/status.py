@@ -49,8 +49,9 @@ def _lines(said: Row, now: int) -> Iterator[Line]:
 def _daemon(daemon: Row) -> Text:
     if not daemon["running"]:
         return Text("not running", style="yellow")
-    since = minute(daemon.get("started_at", ""))
-    return Text(f"running, process {daemon.get('pid', '?')} since {since}", style="green")
+    if "pid" not in daemon:
+        return Text("running; it has not said yet what it does", style="yellow")
+    return Text(f"running, process {daemon['pid']} since {minute(daemon['started_at'])}", "green")
 
 
 def _root(root: Row) -> Text:

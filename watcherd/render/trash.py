@@ -15,7 +15,7 @@ MOST = 20
 """Models that a purge names; JSON has them all."""
 
 _DONE = {
-    "restored": "back in its place; no rule removes it",
+    "restored": "back in its place, and pinned: no rule removes it",
     "removed": "moved to the trash",
 }
 

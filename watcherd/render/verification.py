@@ -43,7 +43,7 @@ def _line(row: Row) -> Text:
 
 def _total(rows: Sequence[Row]) -> str:
     if not rows:
-        return "every present model is verified already; --again opens them all"
+        return "no present model is left to verify; --again opens those that were"
     counts: Counter[Any] = Counter(row["answer"] or "not asked" for row in rows)
     told = ", ".join(f"{count:,} {answer}" for answer, count in counts.most_common())
     judge = next((row["judge"] for row in rows if row["judge"]), None)
