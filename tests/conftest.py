@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from watcherd import logs
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
@@ -76,6 +78,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
             {path.name.removeprefix("ckpt"): path.read_bytes() for path in folder.glob("ckpt.*")}
         )
     return Saved(tuple(h5), tuple(weights), tuple(checkpoints))
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> None:
+    """A test that logs does so to its own output: what ran before may have closed its stream."""
+    logs.configure(format="json")
 
 
 @pytest.fixture

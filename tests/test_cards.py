@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
 from tests.asked import add, make, url_of, write
 from tests.conftest import Saved, rows
@@ -16,6 +18,7 @@ from tests.test_cli import call
 from watcherd.readers.canonical import float32
 from watcherd.readers.summary import DEEPEST, layers
 from watcherd.render.cells import ago, ago_ns
+from watcherd.render.fitting import Column, Fitting
 
 # -- layers ----------------------------------------------------------------------------------------
 
@@ -384,7 +387,8 @@ NOW = 1_790_000_000 * 10**9
     [
         (0, "0 s ago"), (59, "59 s ago"), (60, "1 min ago"), (3599, "59 min ago"),
         (3600, "1 h ago"), (86_399, "23 h ago"), (86_400, "1 d ago"), (30 * 86_400, "2026-08-22"),
-        (-90, "in 1 min"), (-40 * 86_400, "2026-10-31"),
+        (-90, "in 1 min"), (-3600, "in 1 h"), (-5400, "in 1 h 30 min"),
+        (-3 * 86_400 + 60, "in 2 d 23 h"), (-86_400 - 60, "in 1 d"), (-40 * 86_400, "2026-10-31"),
     ],
 )  # fmt: skip
 def test_a_time_is_told_as_people_do(seconds: int, said: str) -> None:
@@ -399,3 +403,54 @@ def test_a_time_that_no_file_should_have_is_its_date(at: str) -> None:
 @pytest.mark.parametrize("ns", [-(2**63), 2**63 - 1])
 def test_a_file_s_time_may_be_any_number(ns: int) -> None:
     assert ago_ns(ns, NOW)
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def fitted(width: int, *rows: dict[str, str]) -> list[str]:
+    """The lines of a table with a column for each key; a path and a why wrap."""
+    columns = [Column(name, lambda row, name=name: Text(row[name])) for name in rows[0]]  # type: ignore[misc]  # a default binds the name
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(Fitting(columns, rows))
+    return captured.get().splitlines()
+
+
+def test_a_column_that_says_nothing_of_any_row_is_left_out() -> None:
+    rows = ({"id": "1", "step": "", "note": ""}, {"id": "2", "step": "", "note": "x"})
+    titles, _, *lines = fitted(80, *rows)
+    assert titles.split() == ["id", "note"]
+    assert lines == ["1", "2   x"]
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "said"),
+    [
+        ("why", "the newest of its family", ["the newest of", "its family"]),
+        ("why", "max_to_keep 2 of 5", ["max_to_keep 2", "of 5"]),
+        ("why", "unbelievablylongword", ["unbelievablylon", "gword"]),
+        ("path", "1h/BTCUSDT/LSTM/epoch-0001.h5", ["1h/BTCUSDT/LSTM/", "epoch-0001.h5"]),
+        ("path", "a.h5 → 4h/ETHUSDT/GRU/a.h5", ["a.h5 →", "4h/ETHUSDT/GRU/a.h5"]),
+        ("path", "1h/학습학습학습학습/모델.h5", ["1h/학습학습학습학습/", "모델.h5"]),
+    ],
+)
+def test_what_is_too_long_wraps_at_words_and_at_folders_of_paths(
+    column: str, text: str, said: list[str]
+) -> None:
+    width = {"why": 15, "path": 24}[column]
+    _, _, *lines = fitted(width, {column: text})
+    assert lines == said
+
+
+def test_a_line_of_a_table_ends_with_its_last_word() -> None:
+    rows = ({"id": "1", "path": "a/b.h5", "why": "of late"}, {"id": "22", "path": "c", "why": ""})
+    assert all(line == line.rstrip() for line in fitted(40, *rows))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_tables_of_a_card_have_no_padding_at_their_ends(
+    card: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    said = card_of(card, monkeypatch, width).removesuffix("\n").split("\n")
+    assert [line for line in said if line != line.rstrip()] == []

@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, redirect_stderr, redirect_stdout
@@ -131,7 +132,7 @@ def paths(done: Done) -> list[str]:
 
 STATUSES: dict[tuple[str, ...], set[int]] = {
     ("run",): {11},
-    ("reconcile",): {3, 4, 10},
+    ("reconcile",): {3, 4, 10, 12},
     ("prune",): {3, 10, 11},
     ("restore",): {3, 10, 12},
     ("rm",): {3, 10, 11, 12},
@@ -193,6 +194,27 @@ def test_help_names_the_exit_statuses(command: tuple[str, ...], option: str) -> 
     assert set(map(int, re.findall(r"(?:^|· )(\d+) ", told))) == OF_ALL | STATUSES[command]
     assert "--json" in said
     assert "--root" in said
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("pin", "[OPTIONS] MODEL..."),
+        ("reconcile", "[OPTIONS] [PATH]..."),
+        ("record", "[OPTIONS] MODEL METRIC=VALUE..."),
+        ("trash purge", "[OPTIONS] [MODEL]..."),
+        ("list", "[OPTIONS]"),
+    ],
+)
+def test_help_has_the_words_of_people_and_not_of_types(
+    monkeypatch: pytest.MonkeyPatch, command: str, usage: str, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    said = call(*command.split(), "--help").out
+    (line,) = (line for line in said.splitlines() if "Usage:" in line)
+    assert line.rstrip().endswith(f"{command} {usage}")
+    assert not re.search(r"<(bool|str|list)", said)
 
 
 def test_without_a_command_the_commands_are_listed() -> None:
@@ -422,6 +444,33 @@ def test_status_12_for_a_model_that_nobody_knows(kept: Path, command: str, name:
     assert "  → " in done.err
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("nothing", "watcherd list shows"), ("1h/BTC", "watcherd explain 1h/BTC says what it is")],
+)
+@pytest.mark.parametrize("command", ["pin", "rm", "restore"])
+def test_of_one_name_and_of_several_the_next_step_is_told(
+    used: Path, command: str, name: str, hint: str
+) -> None:
+    alone, among = at(used, command, name), at(used, command, "77", name)
+    assert f"no model '{name}'\n  → {hint}" in alone.err
+    assert f"no model '{name}' → {hint}" in among.out
+
+
+@pytest.mark.parametrize("command", ["prune", "restore 1", "rm 1"])
+def test_of_a_root_that_is_not_there_the_root_is_told(tmp_path: Path, command: str) -> None:
+    done = at(tmp_path / "nowhere", *command.split())
+    assert done.status == 10
+    assert "nowhere is not there" in done.err
+
+
+@pytest.mark.parametrize("best", ["sharpe:biggest", "sharpe:", ":"])
+def test_a_mode_of_best_is_min_or_max(kept: Path, best: str) -> None:
+    done = at(kept, "list", "--best", best)
+    assert done.status == 2
+    assert "MODE is min or max" in done.err
+
+
 @pytest.mark.parametrize("command", ["show", "restore", pytest.param("history")])
 def test_status_12_for_no_name_at_all(kept: Path, command: str) -> None:
     """As of a variable that a script forgot to set."""
@@ -453,7 +502,9 @@ def test_status_78_without_any_root_says_what_to_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("WATCHERD_CONFIG")
     done = call("list")
     assert done.status == 78
-    assert "--root" in done.err
+    assert done.err.startswith(
+        "watcherd: no models root is named\n  → --root DIR, or --config FILE"
+    )
 
 
 @pytest.mark.parametrize(
@@ -477,6 +528,46 @@ def test_errors_go_to_standard_error_with_a_next_step_also_with_json(
         first, *rest = done.err.splitlines()
         assert first.startswith("watcherd: ")
         assert rest[-1].startswith("  → ")
+
+
+def test_on_a_terminal_an_error_wraps_at_words_and_else_not_at_all(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.openpty()
+    termios.tcsetwinsize(writer, (24, 40))
+    argv = ["watcherd", "--root", str(kept), "show", "a-name-that-no-model-of-this-registry-has"]
+    monkeypatch.setattr(sys, "argv", argv)
+    with os.fdopen(writer, "w") as terminal, redirect_stderr(terminal), pytest.raises(SystemExit):
+        main()
+    with os.fdopen(reader, "rb") as said:
+        lines = said.read1().decode().splitlines()
+    assert lines[-3:] == [
+        "  → watcherd list shows what it knows;",
+        "    watcherd reconcile looks at the disk",
+        "    again",
+    ]
+    assert len(at(kept, *argv[3:]).err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("stepp", "did you mean step or"), ("tikcer", "ticker?"), ("xyzzy", "")]
+)
+def test_of_a_column_that_is_not_there_the_close_ones_are_told(
+    kept: Path, name: str, meant: str
+) -> None:
+    done = at(kept, "list", "--sort", name)
+    assert done.status == 2
+    assert meant in done.err
+    assert ("did you mean" in done.err) == bool(meant)
+    assert len(done.err) < 400
+
+
+def test_an_alias_is_told_as_it_is_to_be_written(used: Path) -> None:
+    assert at(used, "alias", H5, "best").out == f"{H5}: 1h/BTC/LSTM@best now\n"
+    assert at(used, "show", "1h/BTC/LSTM@best").status == 0
+    assert at(used, "alias", "loose.h5", "odd").out == "loose.h5: @odd now\n"
+    assert at(used, "show", "@odd").status == 0
+    assert at(used, "unalias", H5, "none").out == f"{H5}: has no alias none\n"
 
 
 # -- reconcile -------------------------------------------------------------------------------------
@@ -529,7 +620,7 @@ def test_it_prints_what_differed_and_then_that_nothing_does(root: Path, saved: S
         (["1h/A", "1h/B"], {"1h/A/L/1.h5", "1h/A/L/deep/2.h5", "1h/B/L/c-1"}),
         (["."], {"0.h5", "1h/A/L/1.h5", "1h/A/L/deep/2.h5", "1h/B/L/c-1"}),
         (["0.h5"], {"0.h5"}),
-        (["1h/NONE"], set()),
+        (["1h/B/L/c-1"], {"1h/B/L/c-1"}),
         (["ROOT/1h/B"], {"1h/B/L/c-1"}),
         (["ROOT"], {"0.h5", "1h/A/L/1.h5", "1h/A/L/deep/2.h5", "1h/B/L/c-1"}),
         (["ROOT/1h/../1h/B/./L"], {"1h/B/L/c-1"}),
@@ -570,6 +661,22 @@ def test_a_path_that_is_gone_is_looked_at_too(used: Path) -> None:
     assert (change["verb"], change["path"]) == ("missing", NAMED)
 
 
+def test_a_folder_that_is_gone_is_looked_at_too_and_again_when_that_is_known(used: Path) -> None:
+    shutil.rmtree(used / "4h")
+    first, second = (at(used, "--json", "reconcile", "4h/ETH") for _ in range(2))
+    assert [(one["verb"], one["path"]) for one in first.json()["changes"]] == [("missing", NAMED)]
+    assert (second.status, second.json()["changes"]) == (0, [])
+
+
+@pytest.mark.parametrize("words", [["1h/ETH"], ["--dry-run", "4h/ET"], ["1h/BTC", "1h/none.h5"]])
+def test_a_path_of_which_neither_disk_nor_registry_know_is_no_agreement(
+    kept: Path, words: list[str]
+) -> None:
+    done = at(kept, "reconcile", *words)
+    assert (done.status, done.out) == (12, "")
+    assert f"{words[-1]} is neither on disk nor in the registry" in done.err
+
+
 @pytest.mark.parametrize("path", ["..", "1h/../..", "1h/BTC/../../.."])
 def test_a_path_that_leads_out_of_the_root_is_refused(kept: Path, path: str) -> None:
     done = at(kept, "reconcile", path)
@@ -577,7 +684,7 @@ def test_a_path_that_leads_out_of_the_root_is_refused(kept: Path, path: str) -> 
 
 
 def test_a_path_that_is_not_utf8_is_no_traceback(used: Path) -> None:
-    assert at(used, "reconcile", os.fsdecode(b"\xff")).status in (0, 2, 3)
+    assert at(used, "reconcile", os.fsdecode(b"\xff")).status == 12
 
 
 def test_it_waits_for_what_settles(root: Path, saved: Saved, tmp_path: Path) -> None:
@@ -1065,6 +1172,7 @@ def test_prune_tells_first_then_moves_and_restore_brings_back(used: Path, saved:
     assert "1 model moved to the trash" in done.out
     assert paths(at(used, "--json", "list", "--state", "trashed")) == [CHECKPOINT]
     assert at(used, "--json", "show", CHECKPOINT).json()["trash"]["reasons"]
+    assert at(used, "prune").out.startswith("nothing to prune; ")
     assert at(used, "restore", CHECKPOINT).status == 0
     assert index.exists()
     back = at(used, "--json", "show", CHECKPOINT).json()

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import sqlite3
 import struct
@@ -17,6 +18,7 @@ from typing import IO
 import pytest
 
 from tests.conftest import RunningDaemon, Saved, on_disk, rows, wait_until, watcherd
+from watcherd import logs
 
 QUICK = '[watch]\nsettle = "200ms"\n'
 Start = Callable[..., RunningDaemon]
@@ -89,6 +91,59 @@ def test_a_second_daemon_is_refused_with_the_firsts_host_and_process(
     assert second.returncode == 11
     assert str(first.process.pid) in second.stderr
     assert "watcherd status" in second.stderr
+    assert second.stdout == ""
+
+
+def test_a_refused_second_daemon_leaves_the_firsts_status_alone(
+    root: Path, start_daemon: Start
+) -> None:
+    first = start_daemon(root)
+    for _ in range(2):
+        assert watcherd(root, "run", check=False).returncode == 11
+    said = json.loads(watcherd(root, "--json", "status").stdout)
+    assert said["daemon"]["pid"] == first.process.pid
+    first.stop()
+    assert not (root / ".watcherd/daemon.json").exists()
+
+
+def test_on_a_terminal_a_line_has_the_local_time_and_nothing_that_is_not_known(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    logs.configure(format="console")
+    logs.get().info(logs.PRUNE_TRASHED, path="m.h5", model_id=0, type=None, reason="")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d \[info +\] prune.trashed +model_id=0 path=m.h5", line)
+
+
+def test_the_log_tells_what_commands_do_beside_it_once_and_by_whom(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    gone, back = "1h/BTC/LSTM/gone.h5", "1h/BTC/LSTM/back.h5"
+    for variant, path in enumerate([gone, back]):
+        saved.write_h5(root / path, variant)
+    daemon = start_daemon(root, settings=QUICK)
+    wait_until(lambda: len(daemon.events("model.registered")) == 2)
+    watcherd(root, "rm", gone, back)
+    watcherd(root, "restore", back)
+    watcherd(root, "trash", "purge", gone)
+    (purged,) = wait_until(lambda: daemon.events("trash.purged"))
+    assert purged["cause"] == "request"
+    assert "@" in purged["actor"]
+    assert sorted(one["path"] for one in daemon.events("model.deleted")) == [back, gone]
+    assert [one["path"] for one in daemon.events("trash.restored")] == [back]
+
+
+def test_what_was_done_while_no_daemon_ran_is_not_told_by_the_next(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    saved.write_h5(root / "1h/BTC/LSTM/m.h5")
+    watcherd(root, "reconcile")
+    watcherd(root, "rm", "1")
+    daemon = start_daemon(root, settings=QUICK)
+    daemon.wait_for("cycle.done")
+    daemon.stop()
+    assert not any(line["event"].startswith("model.") for line in daemon.lines())
 
 
 def test_events_are_followed_without_any_timer(

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from tests.conftest import Saved, rows
 from tests.inline import reconcile, reconciler_of
@@ -30,19 +31,23 @@ from tests.test_cycle_properties import (
 )
 from tests.test_marks import marks_of, replay
 from tests.test_migrations import registry_of
-from watcherd import ensembling, journal, logs, removal
-from watcherd.errors import NoSuchModel, TrashError, UsageError
+from watcherd import ensembling, journal, logs, removal, render
+from watcherd.child import io_priority
+from watcherd.config import FreeSpace
+from watcherd.errors import NoSuchModel, Refused, TrashError, UsageError
 from watcherd.naming import Naming
 from watcherd.plan import Verb
 from watcherd.pruner import Pruner
+from watcherd.purging import measure_space
 from watcherd.reconciler import Reconciler
 from watcherd.registry import By, copying
 from watcherd.registry import marks as books
 from watcherd.registry.copying import Meant
+from watcherd.registry.intents import Removal
 from watcherd.retention import Rule
 from watcherd.scope import ROOT, Cause, Request, folders
 from watcherd.trash import calls
-from watcherd.trashing import Meaning
+from watcherd.trashing import CHANGED, Meaning, bring_back, move_out
 
 BTC = "1h/BTC"
 LSTM, GRU = f"{BTC}/LSTM", f"{BTC}/GRU"
@@ -171,6 +176,16 @@ def leftovers(root: Path) -> set[str]:
     known = {Path(row["trash_path"]).name for row in rows(root, "SELECT trash_path FROM trash")}
     folder = root / ".watcherd/trash"
     return set(os.listdir(folder)) - known if folder.is_dir() else set()
+
+
+def leftovers_told(root: Path, *, trashed: int) -> dict[str, str]:
+    """Those that ``status`` lists; or the names of as many as it knows to be in the trash."""
+    assert len(rows(root, "SELECT * FROM trash")) == trashed
+    said = call("--root", str(root), "--json", "status").json()["survey"]["leftovers"]
+    if trashed:
+        assert said == []
+        return {row["trash_path"]: "" for row in rows(root, "SELECT trash_path FROM trash")}
+    return {one["path"]: one["what"] for one in said}
 
 
 # --- what is a copy of what ----------------------------------------------------------------------
@@ -516,7 +531,6 @@ def _ignore(_root: Path, _saved: Saved, reconciler: Reconciler) -> None:
 REFUSED: dict[str, tuple[Before, str, str, type[Exception], str]] = {
     "a foreign file in the way": (
         _save(COPY, 1), MODEL, "ensemble_average", TrashError, "ever overwritten"),
-    "its copy is there": (_save(COPY, 0), MODEL, "ensemble_average", TrashError, "overwritten"),
     "a folder in the way": (_folder, MODEL, "ensemble_average", TrashError, "overwritten"),
     "a link in the way": (_dangling, MODEL, "ensemble_average", TrashError, "overwritten"),
     "an incomplete model": (_break, MODEL, "ensemble_average", TrashError, "is incomplete"),
@@ -714,6 +728,115 @@ def test_who_meant_a_copy_is_known_although_an_earlier_one_of_its_path_is_in_the
     assert told(root, "actor")[-1] == ("ensembled", path, "ensemble_average", BOB.actor)
 
 
+def test_while_it_is_copied_trainers_are_served_first_at_the_disk(
+    root: Path, reconciler: Reconciler, one: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, seen = io_priority(), []
+    if before < 0:
+        pytest.skip("ioprio_get(2) says nothing here")
+    while_calling(monkeypatch, "copy", lambda: seen.append(io_priority()))
+    assert ensembling.add(reconciler, [one], "ensemble_average", ADA).failed == {}
+    assert seen == [2 << 13 | 7], "best effort, the last of its levels"
+    assert io_priority() == before
+
+
+def test_no_rule_removes_a_model_whose_copy_is_on_its_way(
+    root: Path, saved: Saved, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by its decision, nor by one that was made before."""
+    prefixes = save(root, saved, 4)
+    reconcile(reconciler)
+    oldest = id_at(root, prefixes[0])
+    (row,) = rows(root, "SELECT revision FROM model WHERE model_id = ?", oldest)
+    decided = Removal(oldest, prefixes[0], row["revision"], ("max_to_keep",))
+    rule = Meaning(Verb.PRUNED, 3600.0, BOB)
+    kept: list[str] = []
+
+    def prune() -> None:
+        with reconciler_of(root) as other:
+            assert move_out(other, [decided], rule).failed == {oldest: CHANGED}
+            pruner = Pruner(other, replace(POLICY, rules=(Rule(1),), max_prune_fraction=1.0))
+            kept.extend(one.candidate.path for one in pruner.prune(Cause.REQUEST).verdicts.kept)
+
+    while_calling(monkeypatch, "copy", prune)
+    assert ensembling.add(reconciler, [oldest], "ensemble_average", ADA).failed == {}
+    assert set(kept) == {prefixes[0], prefixes[3]}
+    assert copies(root) == {f"{AVERAGE}/ckpt-1": (prefixes[0], 1)}
+
+
+def test_a_stranger_that_comes_to_a_copy_s_path_meanwhile_does_not_take_its_intent(
+    root: Path, saved: Saved, reconciler: Reconciler, one: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the intent what lies in our folder is found, should its maker die."""
+    left: list[int] = []
+
+    def come() -> None:
+        saved.write_h5(root / COPY, 2)
+        with reconciler_of(root) as other:
+            reconcile(other)
+        left.append(len(intents(root)))
+
+    while_calling(monkeypatch, "sync", come)
+    copied = ensembling.add(reconciler, [one], "ensemble_average", ADA)
+    assert "in the way" in copied.failed[one].message
+    assert left == [1]
+    assert (root / COPY).read_bytes() == saved.h5[2]
+    assert not intents(root)
+    assert not leftovers(root)
+
+
+def test_what_is_there_already_with_its_content_is_no_error(
+    root: Path, reconciler: Reconciler, one: int
+) -> None:
+    cp(root, MODEL, COPY)
+    before = (root / COPY).stat()
+    copied = ensembling.add(reconciler, [one], "ensemble_average", ADA)
+    assert (copied.done, copied.already, copied.failed) == ({one: COPY}, {one}, {})
+    assert (root / COPY).stat() == before
+
+
+def save_with_companion(root: Path, saved: Saved, path: str, variant: int) -> None:
+    saved.write_h5(root / path, variant)
+    (root / f"{path}.watcherd.json").write_text('{"companions": ["scaler.x"]}')
+
+
+def test_models_that_share_a_companion_share_it_in_their_ensemble(
+    root: Path, saved: Saved, reconciler: Reconciler
+) -> None:
+    for number, name in enumerate("abc"):
+        place = GRU if name == "c" else LSTM
+        save_with_companion(root, saved, f"{place}/{name}.h5", number)
+        (root / place / "scaler.x").write_bytes(b"another" if name == "c" else b"a scaler")
+    reconcile(reconciler)
+    ids = [id_at(root, path) for path in (MODEL, f"{LSTM}/b.h5", f"{GRU}/c.h5")]
+    copied = ensembling.add(reconciler, ids, "ensemble_average", ADA)
+    assert set(copied.done) == set(ids[:2])
+    words = f"{AVERAGE}/scaler.x: another file is there already, and {GRU}/scaler.x is to accompany"
+    assert words in copied.failed[ids[2]].message
+    assert set(copies(root)) == {COPY, f"{AVERAGE}/b.h5"}
+    removal.remove(reconciler, [ids[0]], RM)
+    assert (root / AVERAGE / "scaler.x").exists(), "the other copy has it, too"
+    removal.remove(reconciler, [ids[1]], RM)
+    assert files_below(root / AVERAGE) == {}
+
+
+def test_nothing_is_copied_that_would_take_the_space_that_is_to_stay_free(
+    root: Path, saved: Saved, reconciler: Reconciler
+) -> None:
+    """A companion that is said to be large, and takes no space by itself."""
+    save_with_companion(root, saved, MODEL, 0)
+    free, _ = measure_space(str(root))
+    with (root / LSTM / "scaler.x").open("wb") as sparse:
+        sparse.truncate(free // 50)
+    reconcile(reconciler)
+    copied = ensembling.add(reconciler, [1], "ensemble_average", ADA, FreeSpace(share=1.0))
+    assert "less than retention.min_free_space" in copied.failed[1].message
+    assert "free some disk space" in copied.failed[1].hint
+    assert not (root / AVERAGE).exists()
+    assert not intents(root)
+    assert not leftovers(root)
+
+
 def test_a_model_that_is_removed_while_it_is_copied_leaves_no_half_copy(
     root: Path, saved: Saved, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -723,7 +846,9 @@ def test_a_model_that_is_removed_while_it_is_copied_leaves_no_half_copy(
 
     def remove() -> None:
         with reconciler_of(root) as other:
-            assert removal.remove(other, [model_id], RM).done == {model_id}
+            refused = removal.remove(other, [model_id], RM).refused
+            assert "on its way into an ensemble" in refused[model_id].message
+            assert removal.remove(other, [model_id], FORCE).done == {model_id}
 
     while_calling(monkeypatch, "copy", remove)
     copied = ensembling.add(reconciler, [model_id], "ensemble_average", ADA)
@@ -747,6 +872,11 @@ def _a_folder_there(root: Path, saved: Saved) -> None:
     (root / COPY).mkdir(parents=True)
 
 
+def _a_link_there(root: Path, saved: Saved) -> None:
+    (root / "elsewhere").mkdir()
+    (root / AVERAGE).symlink_to(root / "elsewhere")
+
+
 def _half_made(root: Path, saved: Saved) -> None:
     saved.write_h5(root / ".watcherd/trash/20260101T000000000-1-copy/a.h5").chmod(0o600)
 
@@ -756,7 +886,7 @@ def _no_model(root: Path, saved: Saved) -> None:
     (root / MODEL).unlink()
 
 
-AFTER_A_CRASH = [_arrived, _gone, _a_folder_there, _half_made, _no_model]
+AFTER_A_CRASH = [_arrived, _gone, _a_folder_there, _a_link_there, _half_made, _no_model]
 
 
 @pytest.mark.parametrize("left", AFTER_A_CRASH)
@@ -773,6 +903,47 @@ def test_an_intent_that_a_crash_left_goes_with_the_next_look(
     assert {line[-1] for line in told(root, "actor")} == ({BOB.actor} if copies(root) else set())
 
 
+def test_an_intent_is_not_kept_by_a_file_that_is_no_part_of_such_a_model(
+    root: Path, saved: Saved, reconciler: Reconciler
+) -> None:
+    """A file may bear the name that is a checkpoint's prefix."""
+    saved.write_checkpoint(root / LSTM / "best")
+    (root / AVERAGE).mkdir()
+    (root / AVERAGE / "best").write_text("how the vote went")
+    reconcile(reconciler)
+    meant = Meant(f"{AVERAGE}/best", 1, ".watcherd/trash/20260101T000000000-1-copy", BOB.actor)
+    copying.mean(reconciler.registry, reconciler.root.root_id, meant)
+    reconcile(reconciler)
+    assert not intents(root)
+
+
+def test_an_intent_is_forgotten_and_not_the_one_that_took_its_place(
+    root: Path, reconciler: Reconciler, one: int
+) -> None:
+    old, new = (Meant(COPY, one, f".watcherd/trash/{n}-1-copy", ADA.actor) for n in (1, 2))
+    registry, root_id = reconciler.registry, reconciler.root.root_id
+    copying.mean(registry, root_id, new)
+    copying.forget(registry, root_id, [old])
+    assert copying.list_all(registry, root_id) == [new]
+
+
+def test_what_the_registry_does_not_know_in_the_trash_is_listed_and_never_removed(
+    root: Path, reconciler: Reconciler, one: int
+) -> None:
+    removal.remove(reconciler, [one], RM)
+    (known,) = leftovers_told(root, trashed=1)
+    with closing(sqlite3.connect(root / ".watcherd/registry.db")) as connection, connection:
+        connection.execute("DELETE FROM trash")
+    (root / ".watcherd/trash/odd").mkdir()
+    assert call("--root", str(root), "trash", "purge", "--all").status == 0
+    said = leftovers_told(root, trashed=0)
+    assert said == {
+        known: f"in the trash, and not in the registry: by its manifest it is {MODEL}",
+        ".watcherd/trash/odd": "in the trash, and neither the registry nor a manifest knows "
+        "what it is",
+    }
+
+
 # --- out of ensembles, with its model, and back --------------------------------------------------
 
 
@@ -783,6 +954,16 @@ def both(root: Path, reconciler: Reconciler, one: int) -> int:
         assert ensembling.add(reconciler, [one], kind, ADA).done
     assert set(copies(root)) == {COPY, VOTED}
     return one
+
+
+def test_a_copy_that_lies_in_another_ensemble_than_the_one_named_stays(
+    root: Path, reconciler: Reconciler, both: int
+) -> None:
+    copy = id_at(root, COPY)
+    removed = ensembling.take_out(reconciler, [copy], "ensemble_vote", RM)
+    words = "it lies in ensemble_average, not in ensemble_vote"
+    assert words in removed.failed[copy].message
+    assert set(copies(root)) == {COPY, VOTED}
 
 
 TAKEN_OUT = {
@@ -843,6 +1024,82 @@ def test_only_the_copies_that_went_with_it_come_back(
     assert_books_agree(root)
 
 
+def test_a_copy_that_a_person_took_out_for_good_does_not_come_back_with_its_model(
+    root: Path, reconciler: Reconciler, both: int
+) -> None:
+    """Though it had been in the trash with it before."""
+    copy = id_at(root, COPY)
+    removal.remove(reconciler, [both], RM)
+    removal.restore(reconciler, [copy], ADA)
+    ensembling.take_out(reconciler, [copy], None, RM)
+    restored = removal.restore(reconciler, [both], ADA)
+    assert restored.copies == {both: [VOTED]}
+    assert set(copies(root)) == {VOTED}
+    assert_books_agree(root)
+
+
+def test_a_restore_that_was_broken_off_can_be_repeated(
+    root: Path, reconciler: Reconciler, both: int
+) -> None:
+    """The model came back and its copies did not."""
+    removal.remove(reconciler, [both], RM)
+    assert bring_back(reconciler, [both], ADA).done == {both}
+    assert copies(root) == {}
+    restored = removal.restore(reconciler, [both], ADA)
+    assert (restored.failed, restored.copies) == ({}, {both: [COPY, VOTED]})
+    assert set(copies(root)) == {COPY, VOTED}
+    again = removal.restore(reconciler, [both], ADA)
+    assert "is not in the trash" in again.failed[both].message
+
+
+def _retrain_copy(root: Path, saved: Saved) -> None:
+    saved.write_h5(root / COPY, 3)
+
+
+def _retrain_model(root: Path, saved: Saved) -> None:
+    saved.write_h5(root / MODEL, 3)
+
+
+def _retrain_copy_of_none(root: Path, saved: Saved) -> None:
+    saved.write_h5(root / COPY, 3)
+    rm(root, MODEL)
+
+
+def _break_copy(root: Path, saved: Saved) -> None:
+    os.truncate(root / COPY, 1000)
+
+
+@pytest.mark.parametrize(
+    "part", [_retrain_copy, _retrain_model, _retrain_copy_of_none, _break_copy]
+)
+def test_a_copy_of_other_content_holds_its_model_unless_a_person_insists(
+    root: Path, saved: Saved, reconciler: Reconciler, both: int, part: Callable[[Path, Saved], None]
+) -> None:
+    """It may be the only one that there is."""
+    part(root, saved)
+    reconcile(reconciler)
+    before = files_below(root / "1h")
+    refused = removal.remove(reconciler, [both], RM)
+    assert (refused.done, set(refused.refused)) == (set(), {both})
+    assert f"its copy {COPY} has other content" in refused.refused[both].message
+    assert "--force" in refused.refused[both].hint
+    assert f"watcherd ensemble remove {COPY}" in refused.refused[both].hint
+    assert files_below(root / "1h") == before
+    by_name = [both, id_at(root, COPY), id_at(root, VOTED)]
+    assert removal.remove(reconciler, by_name, RM).refused == {}
+    assert files_below(root / "1h") == {}
+
+
+def test_where_two_models_have_one_alias_in_mind_copies_make_no_difference(
+    root: Path, saved: Saved, reconciler: Reconciler, both: int
+) -> None:
+    saved.write_h5(root / LSTM / "b.h5", 1)
+    reconcile(reconciler)
+    books.set_alias(reconciler.registry, both, "best", ADA, 1)
+    with pytest.raises(Refused, match="is model"):
+        books.set_alias(reconciler.registry, id_at(root, f"{LSTM}/b.h5"), "best", ADA, 1)
+
+
 def test_a_pinned_copy_holds_its_model_unless_a_person_insists(
     root: Path, reconciler: Reconciler, both: int
 ) -> None:
@@ -900,13 +1157,16 @@ def test_no_rule_removes_a_model_in_an_ensemble_or_its_copy(
 
 def test_the_commands_tell_scripts_what_they_did(root: Path, saved: Saved) -> None:
     saved.write_h5(root / MODEL)
-    program = ("--root", str(root), "--json")
+    config = root.with_name("config.toml")
+    config.write_text(f'[models]\nroot = "{root}"\n[watch]\nsettle = "10ms"')
+    program = ("--config", str(config), "--json")
     assert call(*program, "reconcile").status == 0
     add = call(*program, "ensemble", "add", MODEL, "nothing", "--type", "ensemble_average")
     assert add.status == 3
     copied, unknown = add.json()
     assert copied == {
         "model": MODEL, "model_id": 1, "copied": True, "error": None, "copy_path": COPY,
+        "already": False,
     }  # fmt: skip
     assert (unknown["copied"], unknown["copy_path"]) == (False, None)
     (listed,) = call(*program, "ensemble", "list").json()
@@ -919,13 +1179,44 @@ def test_the_commands_tell_scripts_what_they_did(root: Path, saved: Saved) -> No
         assert len(call(*program, "ensemble", "list", option, "x*").json()) == count
     assert call(*program, "show", MODEL).json()["copies"] == [COPY]
     assert call(*program, "show", COPY).json()["copy_of"] == 1
-    again = call(*program, "ensemble", "add", MODEL, "--type", "ensemble_average")
-    assert (again.status, "overwritten" in again.err) == (1, True)
+    (again,) = call(*program, "ensemble", "add", MODEL, "--type", "ensemble_average").json()
+    assert (again["copied"], again["already"]) == (True, True)
     assert call(*program, "ensemble", "add", MODEL, "--type", "LSTM").status == 2
     (removed,) = call(*program, "ensemble", "remove", MODEL).json()
-    assert removed == {"model": MODEL, "model_id": 1, "removed": True, "error": None}
+    assert removed == {
+        "model": MODEL, "model_id": 1, "removed": True, "error": None, "copies": [COPY],
+    }  # fmt: skip
     assert call(*program, "ensemble", "remove", MODEL).status == 12
     assert call(*program, "ensemble", "list").json() == []
+
+
+TOLD = {
+    "a copy went with it": ("removed", [COPY], {1}, f"moved to the trash, with its copy {COPY}"),
+    "its copies alone went": (
+        "removed", [COPY, VOTED], set(), f"its copies {COPY}, {VOTED} moved to the trash"),
+    "it went": ("removed", [], {1}, "moved to the trash"),
+    "the copy that was named went": ("removed", [], set(), "moved to the trash"),
+    "a copy came with it": (
+        "restored", [COPY], {1},
+        f"back in its place, with its copy {COPY}, and pinned: no rule removes it"),
+    "its copy alone came": ("restored", [COPY], set(), f"its copy {COPY} back in place"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_people_are_told_which_copies_went_and_came(case: str) -> None:
+    done, its, themselves, words = TOLD[case]
+    row = {"model": MODEL, "model_id": 1, done: True, "error": None, "copies": its}
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(render.moved_text([row], done, themselves))
+    assert captured.get() == f"{MODEL}: {words}\n"
+
+
+def test_rm_names_the_copies_that_it_takes(root: Path, reconciler: Reconciler, both: int) -> None:
+    assert call("--root", str(root), "rm", MODEL).out == (
+        f"{MODEL}: moved to the trash, with its copies {COPY}, {VOTED}\n"
+    )
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -84,9 +84,6 @@ class Case:
             assert reconcile(reconciler).plan.changes == ()
             assert_right(root, before)
             VERBS[self.verb](reconciler)
-            if self.verb == "restore":  # copies that were left there come by their own names
-                every = [row["model_id"] for row in rows(root, "SELECT model_id FROM trash")]
-                assert not removal.restore(reconciler, every, ADA).failed
             reconcile(reconciler)
             assert_right(root, before)
             path = f"{LSTM}/{self.name}"

@@ -1,13 +1,17 @@
 """The worker survives what it did not expect, and looks less and less often at what won't hold."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.inline import Inline, reconciler_of
+from tests.conftest import Saved
+from tests.inline import Inline, reconcile, reconciler_of
+from watcherd import logs
 from watcherd.config import load
+from watcherd.cycle import MANY
 from watcherd.errors import RegistryBusy, RegistryError, RootSuspended
 from watcherd.scope import ROOT, Cause, Request, folders
 from watcherd.session import FIRST_BACKOFF, LONGEST_BACKOFF, Session, open_session
@@ -103,3 +107,57 @@ def test_a_registry_that_is_another_ends_the_session(session: Session, root: Pat
         (root / ".watcherd/registry.db").rename(root / ".watcherd/other.db")
         with pytest.raises(RegistryError, match="removed or replaced"):
             session._footing.look()
+
+
+def others_reconcile(root: Path) -> None:
+    with reconciler_of(root) as other:
+        other.actor = "ana@train1"
+        reconcile(other)
+
+
+def test_what_others_wrote_is_told_once_and_of_our_own_nothing(
+    session: Session, root: Path, saved: Saved, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(format="json")
+    saved.write_h5(root / "1h/BTC/LSTM/ours.h5", 1)
+    reconcile(session.reconciler)
+    saved.write_h5(root / "1h/BTC/LSTM/theirs.h5")
+    others_reconcile(root)
+    for _ in range(2):
+        session._follow()
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["event"], line["path"]) == ("model.registered", "1h/BTC/LSTM/theirs.h5")
+    assert (line["actor"], line["cause"], line["ticker"]) == ("ana@train1", "request", "BTC")
+
+
+def test_of_many_that_others_wrote_the_log_is_not_flooded(
+    session: Session, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(format="json")
+    (root / "1h/BTC/LSTM").mkdir(parents=True)
+    for number in range(MANY + 1):
+        (root / f"1h/BTC/LSTM/{number}.h5").write_text("text")
+    others_reconcile(root)
+    for _ in range(2):
+        session._follow()
+    assert capsys.readouterr().out == ""
+
+
+def test_what_the_rules_decided_is_told_before_what_went(
+    root: Path, tmp_path: Path, saved: Saved, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[watch]\nsettle = "1ms"\n[retention]\nmin_age = "0s"\n'
+        '[[retention.rule]]\nmatch = { format = "checkpoint" }\nmax_to_keep = 1\n'
+    )
+    for step in range(3):
+        saved.write_checkpoint(root / f"1h/BTC/LSTM/cp-{step}", step)
+    settings = load(config=config, root=root, environ={})
+    with reconciler_of(root) as reconciler, open_session(settings, reconciler) as session:
+        reconcile(reconciler)
+        logs.configure(format="json")
+        session._prune()
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    events = [line["event"] for line in lines if line["event"].startswith("prune.")]
+    assert events == ["prune.decided", "prune.trashed", "prune.trashed"]

@@ -35,6 +35,7 @@ from tests.test_marks import ACTS, ADA, NOW, PLACES, _act, marks_of, replay
 from watcherd import logs
 from watcherd.config import FreeSpace, load
 from watcherd.errors import RegistryError
+from watcherd.purging import has_room
 from watcherd.registry import By, Mode, Registry, compaction, copies, iso, ns_of, summaries
 from watcherd.registry.compaction import GOES_ALONG, HOLDS, drop_history, forget_missing
 from watcherd.registry.copies import KEPT, back_up, is_behind, list_copies
@@ -43,7 +44,7 @@ from watcherd.registry.results import record
 from watcherd.registry.tables import metadata, model
 from watcherd.scope import Cause
 from watcherd.session import Session, open_session
-from watcherd.upkeep import DAY, Care, Upkeep, _words_of, has_room, is_due
+from watcherd.upkeep import DAY, Care, Upkeep, _words_of, is_due
 
 S = 1_000_000_000
 LSTM = "1h/BTC/LSTM"

@@ -115,7 +115,7 @@ class Artifact:
     @property
     def files(self) -> tuple[Part, ...]:
         """The parts that hold the model: no temporary folder, and nothing that accompanies it."""
-        return tuple(p for p in self.parts if p.role is not Role.TEMPORARY and p.role not in ASIDE)
+        return files_of(self.parts)
 
     @property
     def head(self) -> Part | None:
@@ -135,6 +135,11 @@ class Artifact:
 def head_of(parts: Iterable[Part]) -> Part | None:
     """The first part of HEADS; None where a checkpoint or a SavedModel lacks it."""
     return next((part for part in parts if part.role in HEADS), None)
+
+
+def files_of(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The parts that hold a model: notes, companions and leftovers come and go beside it."""
+    return tuple(p for p in parts if p.role is not Role.TEMPORARY and p.role not in ASIDE)
 
 
 def without_companions(parts: Iterable[Part]) -> tuple[Part, ...]:

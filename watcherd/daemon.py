@@ -65,16 +65,10 @@ class Daemon:
     """On disk, when they were last counted."""
     _count_due: float = 0.0
     _started_at: float = field(default_factory=time.time)
+    _has_said_so: bool = False
 
     def run(self) -> Exit:
         """Work until told to end. Raises Refused where another daemon runs."""
-        logs.get().info(
-            logs.DAEMON_STARTED,
-            version=__version__,
-            pid=os.getpid(),
-            root=str(self.settings.models.root),
-            registry=self.settings.registry.url,
-        )
         _give_way()
         with self._supervised(), self._posted():
             with self._signals(), suppress(_Interrupted):
@@ -83,6 +77,19 @@ class Daemon:
             logs.get().info(logs.DAEMON_STOPPING, signal=self._signal)
             logs.get().info(logs.DAEMON_STOPPED, seconds=round(time.time() - self._started_at, 1))
         return Exit.DONE
+
+    def _say_started(self) -> None:
+        """Once, when no other daemon stands in the way any more: one that is refused only says
+        why, on standard error."""
+        if not self._has_said_so:
+            self._has_said_so = True
+            logs.get().info(
+                logs.DAEMON_STARTED,
+                version=__version__,
+                pid=os.getpid(),
+                root=str(self.settings.models.root),
+                registry=self.settings.registry.url,
+            )
 
     def _live(self) -> None:
         """Session after session."""
@@ -137,6 +144,7 @@ class Daemon:
             open_session(self.settings, reconciler) as session,
         ):
             self._session = session
+            self._say_started()
             try:
                 reconciler.check_root()
                 self._resume()
@@ -161,12 +169,14 @@ class Daemon:
 
     def _fail(self, error: WatcherdError) -> None:
         """Say once why no session gets under way."""
+        self._say_started()
         if error.message != self._failed:
             logs.get().error(logs.FAILURE_RAISED, error=error.message, hint=error.hint)
         self._failed = error.message
 
     def _suspend(self, error: RootSuspended) -> None:
         """Say once that the root is gone; nothing is touched until it is back."""
+        self._say_started()
         if error.message != self._suspended:
             logs.get().error(logs.ROOT_SUSPENDED, error=error.message, hint=error.hint)
         self._suspended = error.message
@@ -185,6 +195,7 @@ class Daemon:
         assert session is not None  # a session's own call
         about = session.describe()
         coverage = about["coverage"]
+        self._write_status(about)  # first: who is told that we are ready may ask at once
         notify(
             READY=1,
             STATUS=f"{self._count_models(session.reconciler.registry)} models, "
@@ -197,7 +208,6 @@ class Daemon:
         if self._failed:
             self._failed = ""
             logs.get().info(logs.FAILURE_ENDED)
-        self._write_status(about)
 
     def _count_models(self, registry: Registry) -> int:
         """Counted anew when ten times the time has passed that it took: it goes over every row."""
@@ -250,8 +260,14 @@ class Daemon:
             try:
                 yield
             finally:
-                with suppress(OSError):  # its folder went with the root
-                    (self._post / status.NAME).unlink(missing_ok=True)
+                self._take_down()
+
+    def _take_down(self) -> None:
+        """Remove the status file, unless it is of the daemon that refused us."""
+        post = self._post / status.NAME
+        with suppress(OSError):  # its folder went with the root
+            if (status.read(post) or {}).get("pid") == os.getpid():
+                post.unlink(missing_ok=True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

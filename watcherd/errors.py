@@ -112,6 +112,21 @@ class SettingsError(WatcherdError):
         super().__init__("\n".join(lines), hint="watcherd config check tells when they are right")
 
 
+class NoSettings(SettingsError):
+    """Neither a settings file nor a models root was named."""
+
+    def __init__(self, usual: str) -> None:
+        super().__init__((), "defaults")
+        self.message = "no models root is named"
+        self.hint = f"--root DIR, or --config FILE (else $WATCHERD_CONFIG, else {usual})"
+        self.args = (self.message,)
+
+
+def in_a_line(error: WatcherdError) -> str:
+    """What happened and what to do next, where several errors are told one below the other."""
+    return f"{error.message} → {error.hint}" if error.hint else error.message
+
+
 def visible(text: object) -> str:
     """Text with control characters escaped, and what is not UTF-8, so that no name can move the
     cursor."""

@@ -2,7 +2,7 @@
 begins and when it ends (docs/logs.md)."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -43,6 +43,25 @@ def tell_cycle(cycle: Cycle, registry: Registry, *, is_routine: bool = False) ->
     (log.debug if quiet else log.info)(logs.CYCLE_DONE, **counts_of(cycle))
 
 
+def tell_others(lines: Sequence[Mapping[str, Any]], registry: Registry) -> None:
+    """A line for each that others wrote into the history: at debug where they are a thousand."""
+    log = logs.get()
+    write = log.debug if len(lines) >= MANY else log.info
+    places = registry.places_of([line["model_id"] for line in lines])
+    for line in lines:
+        details = line["details"]
+        reasons = [details["reason"]] if "reason" in details else details.get("reasons", [])
+        facts = {
+            "path": line["path"],
+            **places.get(line["model_id"], {}),
+            "cause": line["cause"],
+            "actor": line["actor"],
+            **({"from_path": line["from_path"]} if line["from_path"] else {}),
+            **({"reason": "; ".join(reasons)} if reasons else {}),
+        }
+        write(_event_called(Verb(line["verb"])), **facts)
+
+
 def _warn(one: Applied, facts: dict[str, Any]) -> None:
     """What a person may regret: a better model overwritten, a note that says nothing."""
     if one.lost:
@@ -79,8 +98,6 @@ def tell_prune(
     ``known``: path -> why it could not be moved last time. The same is not told again; returned is
     what holds now.
     """
-    for cycle in pruned.cycles:
-        tell_cycle(cycle, registry)
     log = logs.get()
     (log.info if pruned.removing else log.debug)(
         logs.PRUNE_DECIDED,
@@ -92,6 +109,8 @@ def tell_prune(
         bytes_freed=pruned.bytes_freed,
         dry_run=pruned.dry_run,
     )
+    for cycle in pruned.cycles:
+        tell_cycle(cycle, registry)
     failing = {verdict.candidate.path: why for verdict, why in pruned.failed}
     _tell_failures(failing, known)
     return failing
@@ -147,7 +166,10 @@ def _tell_failures(failing: Mapping[str, str], known: Mapping[str, str]) -> None
 
 
 def _event_of(one: Applied) -> str:
-    verb = one.change.verb
+    return _event_called(one.change.verb)
+
+
+def _event_called(verb: Verb) -> str:
     return _EVENTS.get(verb, f"model.{verb}")
 
 

@@ -59,7 +59,7 @@ def configure(*, level: str = "info", format: str = "auto", stream: TextIO | Non
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *(_FOR_PEOPLE if on_terminal else _FOR_PROGRAMS),
             _make_printable,
             structlog.processors.format_exc_info,
             _console(out) if on_terminal else _json(),
@@ -86,6 +86,15 @@ def _console(out: TextIO) -> structlog.typing.Processor:
 
 def _json() -> structlog.typing.Processor:
     return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+
+
+def _leave_out(logger: object, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Without what says nothing: the placement of a model that has none, an empty reason."""
+    return {key: value for key, value in event.items() if value is not None and value != ""}
+
+
+_FOR_PEOPLE = (structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False), _leave_out)
+_FOR_PROGRAMS = (structlog.processors.TimeStamper(fmt="iso", utc=True),)
 
 
 def _make_printable(

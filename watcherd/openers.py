@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from watcherd.artifact import Part
+from watcherd.proof import MARK
 
 PROC = Path("/proc")
 
@@ -90,9 +91,21 @@ def _open(wanted: Mapping[Place, str], proc: Path) -> dict[str, str]:
     for pid in _processes(proc):
         for descriptor in _descriptors(proc / str(pid) / "fd", names):
             path = wanted.get(descriptor)
-            if path is not None:
+            if path is not None and not _verifies(pid, proc):
                 found[path] = f"open in {_process(pid, proc)}"
     return found
+
+
+def _verifies(pid: int, proc: Path) -> bool:
+    """Whether it is one of ours, of any daemon or command, that has TensorFlow open models: it
+    takes no lock, and what it said of a model that went meanwhile is not written.
+
+    Whose descriptors may be seen, its environment may, too (proc_pid_environ(5)).
+    """
+    with suppress(OSError):
+        environ = (proc / str(pid) / "environ").read_bytes()
+        return any(one.startswith(f"{MARK}=".encode()) for one in environ.split(b"\0"))
+    return False
 
 
 def _processes(proc: Path) -> Iterator[int]:

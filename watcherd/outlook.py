@@ -10,17 +10,18 @@ from typing import Any
 from watcherd import status
 from watcherd.config import Settings, naming_of
 from watcherd.daemon import ask, home_of
-from watcherd.errors import RootSuspended
+from watcherd.errors import RootSuspended, TrashError
 from watcherd.plan import Change, Settling
 from watcherd.prospects import look_ahead
 from watcherd.purging import measure_space
 from watcherd.reconciler import Reconciler
 from watcherd.registry import iso, path_of
 from watcherd.registry.copies import list_copies
+from watcherd.registry.intents import known_places
 from watcherd.registry.totals import sum_trash
 from watcherd.root import open_root
 from watcherd.scope import ROOT, Cause, Request
-from watcherd.survey import survey
+from watcherd.survey import forgotten, survey
 from watcherd.wiring import looking
 
 LOOK_AGAIN = 0.1
@@ -52,6 +53,7 @@ def look_at(settings: Settings, *, wait: float | None) -> Outlook:
                 waited = _wait_until_true(reconciler, wait)
                 outlook |= waited | {"blind": outlook["blind"] | waited["blind"]}
             outlook |= _ask_registry(settings, reconciler)
+            outlook["survey"]["leftovers"] += _find_forgotten(reconciler)
     except RootSuspended as error:
         outlook["root"]["suspended"] = error.message
     return outlook
@@ -115,6 +117,17 @@ def _ask_registry(settings: Settings, reconciler: Reconciler) -> Outlook:
         "disk": {"free_bytes": free, "total_bytes": total},
         "forecast": ahead.as_json(),
     }
+
+
+def _find_forgotten(reconciler: Reconciler) -> list[dict[str, Any]]:
+    """What lies in the trash and no row tells of; nothing where this user may not list it."""
+    registry, root = reconciler.registry, reconciler.root
+    with open_root(Path(root.path), root.uuid) as root_fd, suppress(TrashError, OSError):
+        found = forgotten(root_fd, known_places(registry, root.root_id))
+        # What came there meanwhile has its row by now.
+        known = known_places(registry, root.root_id) if found else ()
+        return [one.as_json() for one in found if one.path not in known]
+    return []
 
 
 def _wait_until_true(reconciler: Reconciler, seconds: float) -> dict[str, Any]:

@@ -6,6 +6,10 @@ from enum import StrEnum
 
 from watcherd.plan import Format, Record
 
+MARK = "WATCHERD_VERIFICATION"
+"""In the environment of the process that opens models, and of all that it starts: it only reads,
+and may keep what it reads when that moves to the trash."""
+
 
 class Answer(StrEnum):
     """What TensorFlow made of a model."""
@@ -13,7 +17,8 @@ class Answer(StrEnum):
     OPENED = "opened"
     FAILED = "failed"
     UNCLEAR = "unclear"
-    """It could not be asked: classes are not known, or code would run that nobody vouched for."""
+    """It could not be asked: classes are not known, code would run that nobody vouched for, or
+    there was too little memory or time."""
 
 
 VERIFIED: Mapping[Answer, int | None] = {

@@ -25,6 +25,10 @@ BATCH = 500
 EXPIRED = "its time in the trash is over"
 SHORT = "the disk is short of space: min_free_space"
 
+NEGLIGIBLE = 100
+"""A copy so many times smaller than what is free is made although less than ``min_free_space`` is:
+trainers do not miss it, and on a small disk there would never be one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
@@ -81,6 +85,12 @@ def measure_space(path: str) -> tuple[int, int]:
     """Bytes that are free to us, and all bytes, of a path's file system (statvfs(3))."""
     found = os.statvfs(path)
     return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+def has_room(size: int, *, free: int, floor: int) -> bool:
+    """Whether a copy of so many bytes may be made: more than ``floor`` stays free, or it is hardly
+    seen. Pure."""
+    return size <= free - floor or size * NEGLIGIBLE <= free
 
 
 def purge(reconciler: Reconciler, doomed: Sequence[Doomed], by: By) -> Emptied:

@@ -12,7 +12,7 @@ from watcherd.artifact import Role
 from watcherd.errors import TrashError
 from watcherd.plan import Verb
 from watcherd.registry import Direction, Intent, Registry, copying
-from watcherd.registry.intents import are_unsettled, cancel, list_unsettled, turn
+from watcherd.registry.intents import are_unsettled, cancel, list_unsettled, load_parts, turn
 from watcherd.root import moving_files
 
 
@@ -56,9 +56,21 @@ def _settle_copy(registry: Registry, root_id: int, root_fd: int, meant: copying.
     the cycle that sees it wants to know whose it is.
     """
     if trash.settle(root_fd, meant.trash_path):
-        is_there = trash.is_taken(root_fd, meant.path)
-        if not is_there or copying.is_known(registry, root_id, meant.path):
-            copying.forget(registry, root_id, [meant.path])
+        is_there = trash.is_taken(root_fd, _heads_of(registry, meant))
+        if not is_there or copying.known_at(registry, root_id, meant.path) is not None:
+            copying.forget(registry, root_id, [meant])
+
+
+def _heads_of(registry: Registry, meant: copying.Meant) -> list[str]:
+    """The paths of the files that make a copy what it is: those of its model, by its name."""
+    row = registry.find(meant.model_id)
+    known = load_parts(registry, [meant.model_id]).get(meant.model_id, ())
+    parts = tuple(part for part in known if part.role is not Role.TEMPORARY)
+    if row is None or not parts:
+        return []
+    entry = trash.Entry(row["path"], meant.trash_path, parts)
+    heads = (part.path for part in parts if entry.is_head(part))
+    return [f"{meant.path}{head.removeprefix(row['path'])}" for head in heads]
 
 
 def _finish(registry: Registry, root_fd: int, intent: Intent) -> bool:

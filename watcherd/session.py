@@ -7,18 +7,20 @@ APScheduler's threads put requests into the inbox, or raise a flag and wake it.
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from watcherd import journal, logs, naming, pulse
 from watcherd.config import Settings
-from watcherd.cycle import Cycle
+from watcherd.cycle import MANY, Cycle
 from watcherd.errors import Refused, RootSuspended, WatcherdError
 from watcherd.footing import CHECK, Footing
 from watcherd.inbox import Inbox
+from watcherd.plan import Verb
 from watcherd.pruner import Pruner
 from watcherd.reconciler import Reconciler
+from watcherd.registry.following import lines_of_others
 from watcherd.schedule import Schedule
 from watcherd.scope import ROOT, Cause, Request, folders, homes, parent_of
 from watcherd.sideline import Sideline, open_sideline
@@ -60,6 +62,11 @@ class Session:
     _footing: Footing = field(init=False)
     _backoff: float = 0.0
     _refused: str = ""
+    _followed: int = 0
+    """The history_id up to which what others wrote was told."""
+    _told: set[tuple[int, Verb]] = field(default_factory=set)
+    """What our own cycles have told since: the history has a person's name upon what they found of
+    a person's doing."""
     _failing: dict[str, str] = field(default_factory=dict)
     """What of the jobs failed last -> why."""
     _unmoved: dict[str, str] = field(default_factory=dict)
@@ -92,6 +99,7 @@ class Session:
             self.reconciler.between = self._let_small_ones_pass
             self.inbox.put(Request(ROOT, Cause.STARTUP))
             self.upkeep_wanted.set()
+            self._followed = self.reconciler.registry.last_history_id()
             on_change()
             while not should_end() and self._stands():
                 if request := self.inbox.take(self._patience()):
@@ -109,6 +117,7 @@ class Session:
                     on_change()
                 if self.sideline and self.is_whole:
                     self.sideline.turn()
+                self._follow()
 
     def describe(self) -> dict[str, Any]:
         """What ``status`` shows of a running daemon."""
@@ -197,6 +206,7 @@ class Session:
     def _cycle(self, request: Request) -> None:
         cycle = self.reconciler.cycle(request)
         self.last = cycle
+        self._told |= {(one.model_id, one.change.verb) for one in cycle.report.applied}
         self._note_blind(cycle)
         if request.scope == ROOT:
             self.is_whole = True
@@ -209,6 +219,22 @@ class Session:
         journal.tell_cycle(cycle, self.reconciler.registry, is_routine=is_poll)
         self.inbox.done(request, cycle.effort)
         self._look_again(cycle)
+
+    def _follow(self) -> None:
+        """Tell what commands beside us did to the models since the last turn."""
+        reconciler = self.reconciler
+        # What keeps us from the registry is told by what needs it; the lines are there later, too.
+        with suppress(WatcherdError):
+            lines, self._followed = lines_of_others(
+                reconciler.registry,
+                reconciler.root,
+                reconciler.actor,
+                after=self._followed,
+                limit=MANY,
+            )
+            told, self._told = self._told, set()
+            untold = [one for one in lines if (one["model_id"], one["verb"]) not in told]
+            journal.tell_others(untold, reconciler.registry)
 
     def _let_small_ones_pass(self) -> None:
         """Between the slices of a look at the root: a new save does not wait for its end."""
@@ -262,6 +288,7 @@ class Session:
         registry = self.reconciler.registry
         self._unmoved = journal.tell_prune(pruned, registry, Cause.TIMER, self._unmoved)
         for cycle in pruned.cycles:
+            self._told |= {(one.model_id, one.change.verb) for one in cycle.report.applied}
             self._look_again(cycle)
 
     def _purge(self) -> None:

@@ -16,7 +16,7 @@ from watcherd.errors import RootSuspended, WatcherdError
 from watcherd.proof import Proof, Subject
 from watcherd.reconciler import Reconciler
 from watcherd.registry import By, iso
-from watcherd.registry.verifications import next_to_verify
+from watcherd.registry.verifications import NEWEST, next_to_verify
 from watcherd.scope import Cause
 from watcherd.verify import Opener
 from watcherd.verifying import choose, conclude, judge
@@ -24,6 +24,9 @@ from watcherd.wiring import opener_of
 
 REST = 9
 """The process rests this many times as long as it worked: it works a tenth of the time."""
+
+LEAST = 0.01
+"""Seconds of rest at least, after a model that cannot be opened now: there may be a million."""
 
 IDLE = 60.0
 """Seconds without a question after which the process is let go: it takes 500 MB."""
@@ -57,8 +60,8 @@ class Sideline:
         self._by = By(reconciler.actor, Cause.TIMER)
         self._began = iso(time.time_ns())
         self._asked: _Asked | None = None
-        self._passed: set[int] = set()
-        """What was changing when it was its turn: until there is news."""
+        self._last = NEWEST
+        """Whose turn it was last: what was changing then is passed over until there is news."""
         self._has_more = True
         self._due = 0.0
         """When to ask next, monotonic."""
@@ -68,7 +71,7 @@ class Sideline:
     def note_news(self) -> None:
         """Models changed: there may be something to verify."""
         self._has_more = True
-        self._passed.clear()
+        self._last = NEWEST
 
     def patience(self, most: float) -> float:
         """Seconds, ``most`` of them, that the worker may wait for other things until its turn."""
@@ -85,8 +88,11 @@ class Sideline:
             elif time.monotonic() >= self._due:
                 self._ask_next()
         except RootSuspended:
+            self._last = NEWEST
             raise
         except WatcherdError as error:
+            # Nothing was said of the one whose turn it was.
+            self._last = NEWEST
             self._note_failure(error.message, hint=error.hint)
         except Exception as error:  # noqa: BLE001  no verification is worth the daemon's end
             self._note_failure(f"{type(error).__name__}: {error}", exc_info=True)
@@ -99,34 +105,40 @@ class Sideline:
 
     def _take_in(self, asked: _Asked) -> None:
         self._asked = None
-        now = time.monotonic()
-        self._idle_since = now
-        self._due = now + REST * (now - asked.since)
+        self._idle_since = time.monotonic()
+        self._rest(asked.since)
         proof = asked.answer.result()
         self._note_success()
         registry, root = self._reconciler.registry, self._reconciler.root
         if proof is not None and conclude(registry, root, asked.subject, proof, self._by):
             journal.tell_proof(asked.subject, proof, registry, self._by.cause)
-        else:
-            self._passed.add(asked.subject.model_id)
 
     def _ask_next(self) -> None:
-        registry, root = self._reconciler.registry, self._reconciler.root
-        model_id = None
-        if self._has_more:
-            model_id = next_to_verify(registry, root.root_id, self._began, self._passed)
-            self._has_more = model_id is not None
-        if model_id is None:
-            if time.monotonic() - self._idle_since > IDLE:
+        began = time.monotonic()
+        subject = self._choose_next() if self._has_more else None
+        if subject is None:
+            self._rest(began)
+            if began - self._idle_since > IDLE:
                 self._opener.end()
             return
-        subject = choose(registry, root, model_id)
-        if subject is None:
-            self._passed.add(model_id)
-            return
-        answer = self._thread.submit(judge, self._opener, root, subject)
+        answer = self._thread.submit(judge, self._opener, self._reconciler.root, subject)
         self._asked = _Asked(subject, answer, time.monotonic())
         answer.add_done_callback(lambda _: self._wake())
+
+    def _choose_next(self) -> Subject | None:
+        """The next model down from the newest; None where it cannot be opened now."""
+        registry, root = self._reconciler.registry, self._reconciler.root
+        place = next_to_verify(registry, root.root_id, self._began, self._last)
+        self._has_more = place is not None
+        if place is None:
+            return None
+        self._last = place
+        return choose(registry, root, place.model_id)
+
+    def _rest(self, since: float) -> None:
+        """By what was worked ``since`` then, in monotonic seconds."""
+        now = time.monotonic()
+        self._due = now + max(REST * (now - since), LEAST)
 
     def _note_failure(self, error: str, **more: object) -> None:
         self._due = time.monotonic() + BACKOFF

@@ -5,11 +5,12 @@ It lists folders and looks at names; it takes a limited time, and says whether t
 
 import errno
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from watcherd import trash
 from watcherd.grouping import join
 from watcherd.lister import Lister
 from watcherd.listing import Row
@@ -37,6 +38,10 @@ class Leftover:
     what: str
     modified_ns: int
 
+    def as_json(self) -> dict[str, Any]:
+        """As commands print it."""
+        return {"path": self.path, "what": self.what, "modified_at": iso(self.modified_ns)}
+
 
 @dataclass
 class Survey:
@@ -55,10 +60,7 @@ class Survey:
             "folders": self.folders,
             "whole": self.is_whole,
             "blind": self.blind,
-            "leftovers": [
-                {"path": one.path, "what": one.what, "modified_at": iso(one.modified_ns)}
-                for one in self.leftovers
-            ],
+            "leftovers": [one.as_json() for one in self.leftovers],
         }
 
 
@@ -104,3 +106,22 @@ def _leftovers(
 def _leftover(path: str, foreign: Foreign | None, mtime_ns: int, now: int) -> Iterator[Leftover]:
     if foreign is not None and foreign.is_temporary and now - mtime_ns > OLD:
         yield Leftover(path, foreign.words, mtime_ns)
+
+
+def forgotten(root_fd: int, known: Collection[str]) -> list[Leftover]:
+    """What lies in the trash, and is none of the places that the registry knows.
+
+    Raises TrashError where the trash cannot be listed.
+    """
+    found = trash.list_trash(root_fd, but=known)
+    return [
+        Leftover(one.trash_path, _describe(one), fact.mtime_ns)
+        for one in found
+        if (fact := fact_of(root_fd, one.trash_path))
+    ]
+
+
+def _describe(one: trash.Trashed) -> str:
+    if one.entry is None:
+        return "in the trash, and neither the registry nor a manifest knows what it is"
+    return f"in the trash, and not in the registry: by its manifest it is {one.entry.path}"

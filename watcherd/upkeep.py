@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from watcherd.config import Every, FreeSpace, Timing
 from watcherd.errors import RegistryError
-from watcherd.purging import measure_space
+from watcherd.purging import has_room, measure_space
 from watcherd.registry import By, Registry, path_of
 from watcherd.registry.compaction import Compaction, drop_history, forget_missing
 from watcherd.registry.copies import Copy, back_up, is_behind, last_line, list_copies
@@ -25,10 +25,6 @@ for a day; and compacted once a day."""
 EARLY = 60.0
 """Seconds by which a copy may be early: a job that comes a second before it is due need not wait
 for the next one."""
-
-NEGLIGIBLE = 100
-"""A copy so many times smaller than what is free is made although less than ``min_free_space`` is:
-trainers do not miss it, and on a small disk there would never be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +53,6 @@ class Copied(NamedTuple):
 def is_due(copies: Sequence[Copy], every: float, *, now: int) -> bool:
     """Whether the newest of the copies is old; ``now`` in ns since the epoch. Pure."""
     return not copies or now - copies[-1].made_ns >= (every - EARLY) * 1e9
-
-
-def has_room(size: int, *, free: int, floor: int) -> bool:
-    """Whether a copy of so many bytes may be made: more than ``floor`` stays free, or it is hardly
-    seen. Pure."""
-    return size <= free - floor or size * NEGLIGIBLE <= free
 
 
 @dataclass

@@ -10,10 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from watcherd.plan import Format, Record, State
+from watcherd.artifact import files_of
+from watcherd.plan import ON_DISK, Format, Record, State
 from watcherd.proof import Answer, Proof, Subject
 from watcherd.registry import By, Registry, Root
-from watcherd.registry.verifications import content_parts, subject_of, write
+from watcherd.registry.verifications import subject_of, write
 from watcherd.root import open_root
 from watcherd.scan import fact_of
 from watcherd.verify import Died, Opener, laid_out
@@ -27,11 +28,23 @@ def choose(registry: Registry, root: Root, model_id: int) -> Subject | None:
 
 def why_not(row: Mapping[str, Any] | None) -> str:
     """Why nothing could be said of a model, by its row, for a person."""
-    if row is None or row["state"] != State.PRESENT:
-        return f"it is {row['state'] if row else 'not known any more'}"
+    if row is None:
+        return "it is not known any more"
+    if row["state"] != State.PRESENT:
+        why = f": {row['reason']}" if row["reason"] and row["state"] in ON_DISK else ""
+        return f"it is {row['state']}{why}; {_NEXT[State(row['state'])]}"
     if row["format"] == Format.HDF5:
         return "it is HDF5, but no model of Keras: nothing that TensorFlow opens"
     return "it is changing, or may not be read; watcherd reconcile looks at it again"
+
+
+_NEXT = {
+    State.INCOMPLETE: "it can be opened when it is whole",
+    State.UNREADABLE: "save it anew, or remove it (watcherd rm)",
+    State.MISSING: "watcherd history tells since when",
+    State.TRASHED: "watcherd restore brings it back",
+    State.DELETED: "watcherd history tells since when",
+}
 
 
 def judge(opener: Opener, root: Root, subject: Subject) -> Proof | None:
@@ -63,8 +76,7 @@ def conclude(registry: Registry, root: Root, subject: Subject, proof: Proof | No
 def _is_there(root: Root, record: Record) -> bool:
     """Whether the files that hold the model are what the registry knows. Raises RootSuspended."""
     with suppress(OSError), open_root(Path(root.path), root.uuid) as root_fd:
-        parts = content_parts(record.parts)
-        return all(fact_of(root_fd, part.path) == part.fact for part in parts)
+        return all(fact_of(root_fd, one.path) == one.fact for one in files_of(record.parts))
     return False
 
 
@@ -80,7 +92,7 @@ def _question(folder: Path, subject: Subject) -> dict[str, Any]:
 def _proof_of(answer: dict[str, Any] | Died, judge: str, folder: str) -> Proof | None:
     """``folder``, with which TensorFlow names the files, means nothing to a person."""
     if isinstance(answer, Died):
-        return Proof(Answer.UNCLEAR if answer.is_killed else Answer.FAILED, answer.reason, judge)
+        return Proof(Answer.UNCLEAR if answer.is_no_proof else Answer.FAILED, answer.reason, judge)
     if answer["answer"] not in tuple(Answer):
         return None  # denied: it is told by the next look at the disk
     reason = answer.get("reason")

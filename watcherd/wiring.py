@@ -64,10 +64,19 @@ def reconciling(
 
     ``known_uuid`` is the marker that the root bore when we last worked upon it.
     """
-    with open_registry(settings, mode, known_uuid=known_uuid) as registry:
+    with _opened(settings, mode, known_uuid) as registry:
         root = know_root(registry, settings.models.root)
         with _reconciler(settings, registry, root, actor) as reconciler:
             yield reconciler
+
+
+def _opened(settings: Settings, mode: Mode, known_uuid: str | None) -> Registry:
+    """Where the registry is missing because its root is, the root is what is told."""
+    try:
+        return open_registry(settings, mode, known_uuid=known_uuid)
+    except NoRegistry:
+        with open_root(settings.models.root, known_uuid):
+            raise
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """``watcherd alias`` and ``unalias``: names by which scripts find a model wherever it lies."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -23,8 +24,8 @@ def add_to(app: typer.Typer) -> None:
         plain(name, "alias")
         mark = Mark(
             name,
-            f"{name} now",
-            f"{name} already",
+            lambda row: f"{_place(row)}@{name} now",
+            lambda row: f"{_place(row)}@{name} already",
             lambda registry, model_id, by, now: marks.set_alias(registry, model_id, name, by, now),
         )
         return mark_each(call, [model], [mark])
@@ -36,8 +37,14 @@ def add_to(app: typer.Typer) -> None:
 
         mark = Mark(
             plain(name, "alias"),
-            f"not {name} any more",
-            f"not {name}",
+            f"has no alias {name} any more",
+            f"has no alias {name}",
             lambda registry, model_id, by, now: marks.drop_alias(registry, model_id, name, by, now),
         )
         return mark_each(call, [model], [mark])
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    """What stands before the @, where a model is named by its alias."""
+    words = (row["interval"], row["ticker"], row["type"] or row["ensemble_type"])
+    return row["folder"] if row["unplaced"] else "/".join(filter(None, words))

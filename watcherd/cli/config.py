@@ -2,12 +2,16 @@
 
 import typer
 
-from watcherd.cli.options import Call, command
+from watcherd.cli.options import Call, Group, command
 from watcherd.errors import Exit
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(help="Check the settings, or show what is in force.", no_args_is_help=True)
+    group = typer.Typer(
+        cls=Group,
+        help="Check the settings, or show what is in force.",
+        no_args_is_help=True,
+    )
     app.add_typer(group, name="config")
 
     @command(group, "check")
@@ -34,5 +38,5 @@ def add_to(app: typer.Typer) -> None:
             {"key": key, "value": one.value, "from": one.origin}
             for key, one in settings.written.items()
         ]
-        call.print(rows if call.json else render.settings_table(rows))
+        call.print(rows if call.json else render.settings_table(rows, settings.source))
         return Exit.DONE

@@ -1,13 +1,13 @@
 """Marks upon each MODEL of a command: what failed is told beside what was done."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from watcherd.cli.options import Call
-from watcherd.errors import Exit, UsageError
+from watcherd.errors import Exit, UsageError, in_a_line
 from watcherd.scope import Cause, is_text
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Act = Callable[["Registry", int, "By", int], bool]
 """Of registry, model_id, who asks and the time in ns; returns whether anything changed."""
+
+Saying = str | Callable[[Mapping[str, Any]], str]
+"""What is told, or what makes it of the model's row."""
 
 _MODEL = "An id, a path of the model or of its files, or interval/ticker/type@alias."
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
@@ -26,9 +29,9 @@ class Mark:
     """One thing to be said of a model."""
 
     name: str
-    done: str
+    done: Saying
     """What is so now, for a person."""
-    idle: str
+    idle: Saying
     """The same where it was so already."""
     act: Act
 
@@ -52,7 +55,7 @@ def mark_each(call: Call, models: Sequence[str], marks: Sequence[Mark]) -> Exit:
             | (
                 _set(registry, named.known[name], mark, by)
                 if name in named.known
-                else _unknown(named.unknown[name].message)
+                else _unknown(in_a_line(named.unknown[name]))
             )
             for name in models
             for mark in marks
@@ -66,6 +69,8 @@ def _set(registry: "Registry", model_id: int, mark: Mark, by: "By") -> dict[str,
 
     changed = mark.act(registry, model_id, by, time.time_ns())
     said = mark.done if changed else mark.idle
+    if not isinstance(said, str):
+        said = said(registry.find(model_id) or {})
     return {"model_id": model_id, "changed": changed, "said": said, "error": None}
 
 

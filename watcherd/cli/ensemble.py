@@ -5,13 +5,15 @@ from typing import Annotated
 import typer
 
 from watcherd.cli.each import ModelsArgument
-from watcherd.cli.options import Call, command
+from watcherd.cli.options import Call, Group, command
 from watcherd.errors import Exit
 
 
 def add_to(app: typer.Typer) -> None:
     group = typer.Typer(
-        no_args_is_help=True, help="Copy models into ensemble folders, take them out, list them."
+        cls=Group,
+        no_args_is_help=True,
+        help="Copy models into ensemble folders, take them out, list them."
     )
     app.add_typer(group, name="ensemble")
 
@@ -27,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
         """Copy models into an ensemble folder of their interval and ticker.
 
         What lies there under a model's name is never overwritten. A model may be in several.
+        Nothing is copied that would leave less than retention.min_free_space.
         """
         from watcherd import render
         from watcherd.cli.several import outcomes, resolve
@@ -39,10 +42,17 @@ def add_to(app: typer.Typer) -> None:
         by = By(person(), Cause.REQUEST)
         with reconciling(settings, by.actor, mode=Mode.WRITE) as reconciler:
             named = resolve(reconciler.registry, settings.models.root, models)
-            copied = add_models(reconciler, named.ids, kind, by)
-        said = outcomes(named, "copied", copied.failed)
-        said = [one | {"copy_path": copied.done.get(one["model_id"])} for one in said]
-        call.print(said if call.json else render.copied_text(said))
+            reserve = settings.retention.min_free_space
+            copied = add_models(reconciler, named.ids, kind, by, reserve)
+        said = [
+            {
+                **one,
+                "copy_path": copied.done.get(one["model_id"]),
+                "already": one["model_id"] in copied.already,
+            }
+            for one in outcomes(named, "copied", copied.failed)
+        ]
+        call.print(said if call.json else render.copied_text(said, kind))
         return Exit.DONE if all(one["copied"] for one in said) else Exit.PARTLY
 
     @command(group, "remove", Exit.PARTLY, Exit.NO_ROOT, Exit.REFUSED, Exit.NO_MODEL)
@@ -62,7 +72,7 @@ def add_to(app: typer.Typer) -> None:
         A path in an ensemble folder names that copy alone.
         """
         from watcherd import render
-        from watcherd.cli.several import outcomes, resolve
+        from watcherd.cli.several import outcomes, resolve, with_copies
         from watcherd.ensembling import take_out
         from watcherd.plan import Verb
         from watcherd.registry import By, Mode
@@ -77,7 +87,8 @@ def add_to(app: typer.Typer) -> None:
             named = resolve(reconciler.registry, settings.models.root, models)
             removed = take_out(reconciler, named.ids, kind, meaning)
         said = outcomes(named, "removed", removed.failed | removed.refused)
-        call.print(said if call.json else render.moved_text(said, "removed"))
+        said = with_copies(said, removed.copies)
+        call.print(said if call.json else render.moved_text(said, "removed", ()))
         return Exit.DONE if all(one["removed"] for one in said) else Exit.PARTLY
 
     @command(group, "list")

@@ -21,15 +21,24 @@ def add_to(app: typer.Typer) -> None:
     @command(app, "list")
     def list_(
         call: Call,
-        interval: Annotated[str | None, typer.Option(help="Glob; 1m and 1M differ.")] = None,
-        ticker: Annotated[str | None, typer.Option(help="Glob, any case.")] = None,
-        type: Annotated[str | None, typer.Option(help="Glob, any case.")] = None,
-        format: Annotated[str | None, typer.Option(help="h5, weights_h5, checkpoint, ...")] = None,
-        state: Annotated[str, typer.Option(help="One or several with commas, or all.")] = "present",
-        family: Annotated[str | None, typer.Option(help="Glob, any case.")] = None,
-        optimizer: Annotated[str | None, typer.Option(help="Glob, any case: Adam.")] = None,
+        interval: Annotated[
+            str | None, typer.Option(metavar="GLOB", help="1m and 1M differ.")
+        ] = None,
+        ticker: Annotated[str | None, typer.Option(metavar="GLOB", help="Any case.")] = None,
+        type: Annotated[str | None, typer.Option(metavar="GLOB", help="Any case.")] = None,
+        format: Annotated[
+            str | None, typer.Option(metavar="FORMAT", help="h5, weights_h5, checkpoint, ...")
+        ] = None,
+        state: Annotated[
+            str, typer.Option(metavar="STATES", help="One or several with commas, or all.")
+        ] = "present",
+        family: Annotated[str | None, typer.Option(metavar="GLOB", help="Any case.")] = None,
+        optimizer: Annotated[
+            str | None, typer.Option(metavar="GLOB", help="Any case: Adam.")
+        ] = None,
         architecture: Annotated[
-            str | None, typer.Option(help="Its id, the first digits of its hash, or a class.")
+            str | None,
+            typer.Option(metavar="WHICH", help="Its id, the first digits of its hash, or a class."),
         ] = None,
         tag: Annotated[
             list[str] | None, typer.Option(metavar="KEY[=VALUE]", help="Each of them.")
@@ -50,7 +59,9 @@ def add_to(app: typer.Typer) -> None:
             str | None,
             typer.Option(metavar="[-]KEY", help="A column or metric; with - the largest first."),
         ] = None,
-        limit: Annotated[int | None, typer.Option(min=0, help="At most so many.")] = None,
+        limit: Annotated[
+            int | None, typer.Option(metavar="N", min=0, help="At most so many.")
+        ] = None,
         best: Annotated[
             str | None,
             typer.Option(metavar="METRIC[:min|max]", help="Only the best by a result ..."),
@@ -131,6 +142,12 @@ def _best(metric: str | None, per: str | None, by: str | None) -> "Best | None":
         )
     from watcherd.registry import Best
 
+    name, sign, mode = metric.rpartition(":")
+    if sign and mode not in ("min", "max"):
+        raise UsageError(
+            f"--best {metric}: MODE is min or max, not {mode!r}",
+            hint=f"write {name or 'METRIC'}:min or {name or 'METRIC'}:max",
+        )
     return Best.of(metric, _words(per) if per is not None else ())
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from watcherd.errors import Exit
 
@@ -31,7 +32,7 @@ RegistryOption = Annotated[
     str | None,
     typer.Option("--registry", metavar="URL", help="The registry.", show_default=False),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 
 _SHARED: Mapping[str, tuple[Any, object]] = {
     "config": (ConfigOption, None),
@@ -112,6 +113,35 @@ def _columns() -> int:
     return int(asked) if asked.isdecimal() and int(asked) > 0 else 160
 
 
+class _Command(TyperCommand):
+    """A command whose help has the words that we chose, whichever typer prints it."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _plain(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Metavars are written as they are to be read: ``MODEL...``, ``[PATH]...``."""
+        arguments = [one for one in self.get_params(ctx) if one.param_type_name == "argument"]
+        return ["[OPTIONS]", *(one.metavar for one in arguments)]
+
+
+class Group(TyperGroup):
+    """The same of what has commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _plain(super().get_params(ctx))
+
+
+def _plain(parameters: list[Any]) -> list[Any]:
+    """Without the types of flags and arguments that typer shows since 0.29: ``<bool>``."""
+    for one in parameters:
+        if one.param_type_name == "argument":
+            one.display_type_rich = lambda ctx: ""
+        elif one.is_flag:
+            one.metavar = ""
+    return parameters
+
+
 def command(
     app: typer.Typer, name: str, *exits: Exit
 ) -> Callable[[Callable[..., Exit]], Callable[..., None]]:
@@ -140,10 +170,16 @@ def command(
             raise typer.Exit(status)
 
         _declare(run, function)
-        app.command(name, epilog=_epilog((*_ALWAYS, *exits)))(run)
+        said, ends = _flowing(inspect.getdoc(function) or ""), _epilog((*_ALWAYS, *exits))
+        app.command(name, cls=_Command, help=said, epilog=ends)(run)
         return run
 
     return decorate
+
+
+def _flowing(text: str) -> str:
+    """Paragraphs without the line breaks of the source, for a terminal of any width."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _declare(run: Callable[..., None], function: Callable[..., Exit]) -> None:

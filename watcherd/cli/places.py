@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from watcherd import naming
 from watcherd.errors import NoSuchModel, UsageError, visible
-from watcherd.registry import Registry, Root, Row
+from watcherd.registry import Filter, Registry, Root, Row
 from watcherd.registry.marks import ids_of_alias
 from watcherd.scope import ROOT, Scope, folders, is_text, parent_of, tree
 
@@ -50,6 +52,42 @@ def scope_of(root: Path, paths: Iterable[Path]) -> Scope:
     return scope or ROOT
 
 
+def nowhere(registry: Registry, root: Path, paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths that are neither on disk nor in the registry: mistyped, mostly."""
+    known = registry.root(str(root))
+    places = {path: below_root(root, path) for path in paths}
+    return [
+        path
+        for path, place in places.items()
+        if not _is_there(root / place)
+        and not (known and is_text(place) and _is_known(registry, known.root_id, place))
+    ]
+
+
+def _is_known(registry: Registry, root_id: int, place: str) -> bool:
+    """Whether any model, also one that is gone, has this path, or one below it."""
+    # A range, so that an index serves it: ``0`` is the character after ``/``.
+    below = (f"root_id = {root_id}", f"path > {place}/", f"path < {place}0")
+    chosen = (Filter(states=(), ensemble=copies, where=below) for copies in (False, True))
+    return bool(registry.ids_at(place, root_id)) or any(
+        registry.models(one, limit=1) for one in chosen
+    )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether it is on disk, or may be, where nobody may look. Of a checkpoint's prefix only its
+    files are."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        with suppress(OSError):
+            return any(one.startswith(f"{path.name}.") for one in os.listdir(path.parent))
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _noted(place: str) -> tuple[str, ...]:
     """The SavedModel that a note may be of: it is told by its own folder alone."""
     artifact = naming.note_of(place.rpartition("/")[2])
@@ -74,10 +112,13 @@ def model_at(registry: Registry, root: Path, name: str) -> int:
             return ids[0]
         if ids := ids_of_alias(registry, str(root), name):
             return _only(name, ids)
-    raise NoSuchModel(
-        f"the registry knows no model {name}",
-        hint="watcherd list shows what it knows; watcherd reconcile looks at the disk again",
-    )
+    raise NoSuchModel(f"the registry knows no model '{name}'", hint=_way_on(root, name))
+
+
+def _way_on(root: Path, name: str) -> str:
+    if name and (os.path.lexists(root / name) or os.path.lexists(name)):
+        return f"watcherd explain {quote(name)} says what it is"
+    return "watcherd list shows what it knows; watcherd reconcile looks at the disk again"
 
 
 def _check_root(row: Row, known: Root | None) -> None:

@@ -1,20 +1,21 @@
 """``watcherd reconcile``: one cycle now, and what differed."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from watcherd.cli.options import Call, command
-from watcherd.errors import Exit
+from watcherd.errors import Exit, NoSuchModel
 
 if TYPE_CHECKING:
     from watcherd.reconciler import Reconciler
 
 
 def add_to(app: typer.Typer) -> None:
-    @command(app, "reconcile", Exit.PARTLY, Exit.DIFFERENT, Exit.NO_ROOT)
+    @command(app, "reconcile", Exit.PARTLY, Exit.DIFFERENT, Exit.NO_ROOT, Exit.NO_MODEL)
     def reconcile(
         call: Call,
         paths: Annotated[
@@ -50,6 +51,8 @@ def add_to(app: typer.Typer) -> None:
         with reconciling(settings, person()) as reconciler:
             if adopt_root and not dry_run:
                 call.tell(_adopt(reconciler))
+            if paths:
+                _refuse_nowhere(reconciler, paths)
             cycles = (
                 (reconciler.cycle(request, dry_run=True, reread=reread),)
                 if dry_run
@@ -69,6 +72,19 @@ def add_to(app: typer.Typer) -> None:
         if dry_run and said["counts"]:
             return Exit.DIFFERENT
         return Exit.PARTLY if said["blind"] else Exit.DONE
+
+
+def _refuse_nowhere(reconciler: "Reconciler", paths: Sequence[Path]) -> None:
+    """A mistyped path must not look like one whose models are as the registry has them."""
+    from watcherd.cli.places import nowhere
+
+    reconciler.check_root()  # where it is gone, that is what is missing
+    if lost := nowhere(reconciler.registry, Path(reconciler.root.path), paths):
+        told = " and ".join(map(str, lost))
+        raise NoSuchModel(
+            f"{told} {'is' if len(lost) == 1 else 'are'} neither on disk nor in the registry",
+            hint="a path counts from the models root, or from here; nothing was looked at",
+        )
 
 
 def _adopt(reconciler: "Reconciler") -> str:

@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
         A restored model is pinned.
         """
         from watcherd import render
-        from watcherd.cli.several import outcomes, resolve
+        from watcherd.cli.several import outcomes, resolve, with_copies
         from watcherd.registry import By, Mode
         from watcherd.removal import restore as restore_models
         from watcherd.scope import Cause
@@ -32,5 +32,6 @@ def add_to(app: typer.Typer) -> None:
             named = resolve(reconciler.registry, settings.models.root, models)
             moved = restore_models(reconciler, named.ids, By(person(), Cause.REQUEST))
         said = outcomes(named, "restored", moved.failed)
-        call.print(said if call.json else render.moved_text(said, "restored"))
+        said = with_copies(said, moved.copies)
+        call.print(said if call.json else render.moved_text(said, "restored", moved.done))
         return Exit.DONE if all(one["restored"] for one in said) else Exit.PARTLY

@@ -19,10 +19,11 @@ def add_to(app: typer.Typer) -> None:
     ) -> Exit:
         """Move models to the trash, and their copies in ensembles with them.
 
-        watcherd restore brings them back, until they are purged.
+        A copy of other content than its model's holds it. watcherd restore brings them back, until
+        they are purged.
         """
         from watcherd import render
-        from watcherd.cli.several import outcomes, resolve
+        from watcherd.cli.several import outcomes, resolve, with_copies
         from watcherd.plan import Verb
         from watcherd.registry import By, Mode
         from watcherd.removal import remove
@@ -37,7 +38,8 @@ def add_to(app: typer.Typer) -> None:
             named = resolve(reconciler.registry, settings.models.root, models)
             removed = remove(reconciler, named.ids, meaning)
         said = outcomes(named, "removed", removed.failed | removed.refused)
-        call.print(said if call.json else render.moved_text(said, "removed"))
+        said = with_copies(said, removed.copies)
+        call.print(said if call.json else render.moved_text(said, "removed", removed.done))
         if not removed.done and removed.refused.keys() == set(named.ids) and not named.unknown:
             return Exit.REFUSED
         return Exit.DONE if all(one["removed"] for one in said) else Exit.PARTLY

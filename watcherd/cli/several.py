@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from watcherd.cli.places import model_at
-from watcherd.errors import WatcherdError
+from watcherd.errors import WatcherdError, in_a_line
 from watcherd.registry import Registry
 
 
@@ -55,5 +55,12 @@ def outcomes(
         model_id = several.known.get(name)
         why = several.unknown.get(name) if model_id is None else failed.get(model_id)
         row = {"model": name, "model_id": model_id, done: why is None}
-        said.append({**row, "error": why and why.message})
+        said.append({**row, "error": why and in_a_line(why)})
     return said
+
+
+def with_copies(
+    said: Sequence[Mapping[str, Any]], copies: Mapping[int, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """The same rows, each with the paths of the copies that moved because it was named."""
+    return [{**one, "copies": list(copies.get(one["model_id"], ()))} for one in said]

@@ -8,6 +8,7 @@ import typer
 from watcherd.cli.options import (
     Call,
     ConfigOption,
+    Group,
     JsonOption,
     RegistryOption,
     RootOption,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer()
+    group = typer.Typer(cls=Group)
     app.add_typer(group, name="trash")
 
     @group.callback(invoke_without_command=True)

@@ -13,7 +13,7 @@ from watcherd.config.faults import faults_in
 from watcherd.config.keys import keys
 from watcherd.config.sections import IN_ROOT, Document, Registry
 from watcherd.config.settings import Origin, Settings, Written
-from watcherd.errors import Fault, SettingsError
+from watcherd.errors import Fault, NoSettings, SettingsError
 
 _Tables = Mapping[str, Any]
 
@@ -35,7 +35,7 @@ def load(
     file = find(config, environ, system_file)
     source = str(file.path) if file else "defaults"
     if file is None and root is None:
-        raise SettingsError([_nothing_given(system_file)], source)
+        raise NoSettings(str(system_file))
     given = {"models.root": root, "registry.url": registry}
     overrides = {key: str(value) for key, value in given.items() if value is not None}
     tables = file.tables if file else {}
@@ -56,15 +56,6 @@ def _settings(document: Document, source: str, written: Mapping[str, Written]) -
         log=document.log,
         source=source,
         written=written,
-    )
-
-
-def _nothing_given(system_file: Path) -> Fault:
-    return Fault(
-        "models.root",
-        None,
-        "a folder: give --root DIR, or name a settings file by --config FILE or $WATCHERD_CONFIG, "
-        f"or write {system_file}",
     )
 
 

@@ -16,7 +16,7 @@ from watcherd.plan import NOTHING, Candidate, State
 from watcherd.registry.clock import ns_of
 from watcherd.registry.records import IS_ON_DISK
 from watcherd.registry.store import Registry
-from watcherd.registry.tables import alias, architecture, model, result, tag
+from watcherd.registry.tables import alias, architecture, copying, model, result, tag
 
 ROWS = 5_000
 """Rows fetched at a time: all at once, a million would take a gigabyte."""
@@ -147,6 +147,8 @@ class _Reader:
     def __init__(self, connection: Connection, metrics: Sequence[str]) -> None:
         self._metrics = metrics
         self._aliased = frozenset(connection.execute(select(alias.c.model_id)).scalars())
+        # Its copy is on the way into an ensemble.
+        self._copied = frozenset(connection.execute(select(copying.c.model_id)).scalars())
         self._tags = _load_tags(connection)
         self._likeness = _load_likeness(connection)
         # Most models were seen in the same few looks.
@@ -176,7 +178,7 @@ class _Reader:
             bool(resume),
             bool(pinned),
             model_id in self._aliased,
-            bool(ensemble) or ensemble_type is not None,
+            bool(ensemble) or ensemble_type is not None or model_id in self._copied,
             self._tags.get(model_id, NOTHING),
             self._results(row[_COLUMNS:]) if self._metrics else NOTHING,
         )

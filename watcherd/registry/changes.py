@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
-from watcherd.artifact import Artifact, Form, Role
+from watcherd.artifact import Artifact, Form, Role, files_of
 from watcherd.naming import Naming
 from watcherd.plan import ON_DISK, Applied, Change, Format, Reading, Record, State, Verb
 from watcherd.registry import ensembles, lines, notes, overwrites, scores
@@ -192,10 +192,24 @@ def _content(
     if change.record is None or reading.format is not None:
         row["format"] = reading.format or _presumed_format(artifact)
     if change.record is None or reading.fingerprint != change.record.fingerprint:
-        row |= {"changed_at": iso(writer.now), "verified": None, "verified_at": None}
+        row["changed_at"] = iso(writer.now)
+    if change.record is None or _was_written(artifact, change.record, reading):
+        row |= {"verified": None, "verified_at": None}
     if change.state is State.PRESENT or change.record is None:
         row |= _description(artifact, reading, writer, shared)
     return row
+
+
+def _was_written(artifact: Artifact, record: Record, reading: Reading) -> bool:
+    """Whether any file may hold other bytes than before: not all are in the fingerprint.
+
+    A rename and a chmod change the ctime alone; a copy is another file, of another inode.
+    """
+    seen, known = (
+        sorted((part.role, part.fact._replace(ctime_ns=0, device=0)) for part in files_of(parts))
+        for parts in (artifact.parts, record.parts)
+    )
+    return seen != known or reading.fingerprint != record.fingerprint
 
 
 def _presumed_format(artifact: Artifact) -> Format:

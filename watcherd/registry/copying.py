@@ -4,7 +4,7 @@ An intent stands before the first file is copied and goes when the cycle knows t
 history names the person, and the copy finds its model though another one be of the same content.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -48,19 +48,30 @@ def list_all(registry: "Registry", root_id: int) -> list[Meant]:
         return [Meant(*row) for row in rows]
 
 
-def forget(registry: "Registry", root_id: int, paths: Sequence[str]) -> None:
-    """Drop the intents to copy to these paths."""
+def forget(registry: "Registry", root_id: int, meant: Sequence[Meant]) -> None:
+    """Drop these intents; one that was written for the same path since then stays."""
     with registry.writing() as connection:
-        drop(connection, root_id, paths)
+        drop(connection, root_id, meant)
 
 
-def is_known(registry: "Registry", root_id: int, path: str) -> bool:
-    """Whether a row on disk tells of this path: what it is a copy of is concluded, then. The row of
-    an earlier copy, which is on its way out, tells nothing of this one."""
+def are_copied(registry: "Registry", ids: Sequence[int]) -> frozenset[int]:
+    """Those of some models of which a copy is on its way into an ensemble."""
+    asked = select(copying.c.model_id)
+    with registry.reading() as connection:
+        return frozenset(
+            model_id
+            for some in chunks(ids)
+            for model_id in connection.execute(asked.where(copying.c.model_id.in_(some))).scalars()
+        )
+
+
+def known_at(registry: "Registry", root_id: int, path: str) -> int | None:
+    """The model_id of the row on disk that tells of this path: what it is a copy of is concluded,
+    then. The row of an earlier copy, which is on its way out, tells nothing of this one."""
     is_leaving = model.c.model_id.in_(select(trash.c.model_id))
     known = (model.c.root_id == root_id, model.c.path == path, IS_ON_DISK, ~is_leaving)
     with registry.reading() as connection:
-        return connection.execute(select(model.c.model_id).where(*known)).first() is not None
+        return connection.execute(select(model.c.model_id).where(*known)).scalar()
 
 
 def find(connection: Connection, root_id: int, paths: Sequence[str]) -> dict[str, Meant]:
@@ -74,9 +85,8 @@ def find(connection: Connection, root_id: int, paths: Sequence[str]) -> dict[str
     }
 
 
-def drop(connection: Connection, root_id: int, paths: Sequence[str]) -> None:
+def drop(connection: Connection, root_id: int, meant: Iterable[Meant]) -> None:
     """As ``forget``, within a transaction."""
-    for some in chunks(paths):
-        connection.execute(
-            delete(copying).where(copying.c.root_id == root_id, copying.c.path.in_(some))
-        )
+    for one in meant:
+        same = (copying.c.path == one.path, copying.c.trash_path == one.trash_path)
+        connection.execute(delete(copying).where(copying.c.root_id == root_id, *same))

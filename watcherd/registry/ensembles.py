@@ -97,6 +97,7 @@ def join(
     look = _Look.at(connection, writer, changed)
     news: defaultdict[int, list[Ensembling]] = defaultdict(list)
     touched = {one.copy_of for one in look.members.values()}
+    arrived = []
     for member in look.members.values():
         after = look.model_of(member)
         if after != member.copy_of:
@@ -104,10 +105,13 @@ def join(
             touched.add(after)
         for one in look.news_of(member, after):
             news[member.model_id if member.model_id in changed else one.model_id].append(one)
+        if (meant := look.meant.get(member.path)) and meant.model_id == after:
+            arrived.append(meant)
     _tell_models(connection, [one for one in touched if one is not None])
     by = _find_actors(connection, applied, writer)
     _write_lines(connection, [one for some in news.values() for one in some], look, by)
-    copying.drop(connection, writer.root_id, list(look.meant))
+    # Where something else lies there, a copy may still be in the making: that is for ``recovery``.
+    copying.drop(connection, writer.root_id, arrived)
     return {model_id: tuple(some) for model_id, some in news.items()}
 
 

@@ -29,7 +29,7 @@ from watcherd.plan import Record, State, Verb
 from watcherd.registry.clock import iso, ns_of
 from watcherd.registry.companions import leave_shared
 from watcherd.registry.records import IS_ON_DISK, chunks, records_where
-from watcherd.registry.tables import alias, model, trash
+from watcherd.registry.tables import alias, copying, model, trash
 from watcherd.scope import Cause
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Removal(NamedTuple):
     path: str
     revision: int
     reasons: tuple[str, ...]
+    with_id: int | None = None
+    """Of a copy that goes with its model: the model."""
 
 
 class Terms(NamedTuple):
@@ -84,6 +86,7 @@ class Intent:
     verb: Verb
     trashed_ns: int
     expires_ns: int
+    with_id: int | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -105,7 +108,7 @@ def intend(registry: "Registry", wanted: Mapping[str, Removal], terms: Terms) ->
         intents = {
             one.model_id: Intent(
                 records[one.model_id], trash_path, Direction.OUT, one.reasons,
-                terms.verb, terms.now, terms.expires,
+                terms.verb, terms.now, terms.expires, one.with_id,
             )
             for trash_path, one in wanted.items()
             if one.model_id in records
@@ -118,13 +121,15 @@ def intend(registry: "Registry", wanted: Mapping[str, Removal], terms: Terms) ->
 def _records_fit_to_go(
     connection: Connection, ids: Sequence[int], terms: Terms
 ) -> dict[int, Record]:
-    """A rule takes complete models only; a person any that is on disk."""
+    """A rule takes complete models only; a person any that is on disk. What is being copied into an
+    ensemble stays, so that its copy does not arrive without it."""
     is_free: tuple[ColumnElement[bool], ...] = (~exists().where(_of(trash)),)
     if terms.verb is Verb.PRUNED:
         alone = (model.c.ensemble == 0, model.c.copy_of.is_(None))
         is_free += (model.c.state == State.PRESENT, *alone)
     if not terms.force:
-        is_free += (model.c.pinned == 0, model.c.resume == 0, ~exists().where(_of(alias)))
+        is_free += (model.c.pinned == 0, model.c.resume == 0)
+        is_free += (~exists().where(_of(alias)), ~exists().where(_of(copying)))
     return {
         record.model_id: record
         for some in chunks(ids)
@@ -142,6 +147,7 @@ def _row(intent: Intent, by: By) -> dict[str, object]:
         "actor": by.actor,
         "cause": by.cause,
         "verb": intent.verb,
+        "with_id": intent.with_id,
     }
 
 
@@ -242,6 +248,16 @@ def list_trash(registry: "Registry", root_id: int) -> list[dict[str, Any]]:
     ]
 
 
+def known_places(registry: "Registry", root_id: int) -> frozenset[str]:
+    """The folders in the trash that belong to a model, or to a copy that is being made."""
+    asked = (
+        select(trash.c.trash_path).join(model).where(model.c.root_id == root_id),
+        select(copying.c.trash_path).where(copying.c.root_id == root_id),
+    )
+    with registry.reading() as connection:
+        return frozenset(path for one in asked for path in connection.execute(one).scalars())
+
+
 def _intents(connection: Connection, chosen: ColumnElement[bool]) -> list[Intent]:
     order = (trash.c.trashed_at, trash.c.model_id)
     rows = connection.execute(select(trash).where(chosen).order_by(*order)).all()
@@ -259,6 +275,7 @@ def _intents(connection: Connection, chosen: ColumnElement[bool]) -> list[Intent
             Verb(row.verb),
             ns_of(row.trashed_at),
             ns_of(row.expires_at or row.trashed_at),
+            row.with_id,
         )
         for row in rows
     ]

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Row,
     and_,
     delete,
+    func,
     insert,
     select,
     update,
@@ -138,11 +139,14 @@ def _same_place(row: Row[Any]) -> ColumnElement[bool]:
             model.c.unplaced.is_not(None),
             model.c.folder == row.folder,
         )
-    columns = (model.c.interval, model.c.ticker, model.c.type, model.c.ensemble_type)
+    # A model that has copies bears their ensembles beside its type, which alone is its place.
+    kind = func.coalesce(model.c.type, model.c.ensemble_type)
     return and_(
         model.c.root_id == row.root_id,
         model.c.unplaced.is_(None),
-        *(column.is_not_distinct_from(getattr(row, column.name)) for column in columns),
+        model.c.interval.is_not_distinct_from(row.interval),
+        model.c.ticker.is_not_distinct_from(row.ticker),
+        kind.is_not_distinct_from(row.type or row.ensemble_type),
     )
 
 

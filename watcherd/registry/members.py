@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, case, literal_column, select
+from sqlalchemy import Column, ColumnElement, Select, case, literal_column, select
 
 from watcherd.registry.records import IS_ON_DISK, chunks
 from watcherd.registry.tables import model, trash
@@ -22,30 +22,23 @@ types beside its own type."""
 
 def copies_of(registry: "Registry", ids: Sequence[int]) -> dict[int, list[int]]:
     """model_id -> its copies on disk, by path."""
-    return _group(registry, select(model.c.copy_of, model.c.model_id).where(IS_ON_DISK), ids)
+    return _group(registry, model.c.copy_of, select(model.c.model_id).where(IS_ON_DISK), ids)
 
 
 def trashed_with(registry: "Registry", ids: Sequence[int]) -> dict[int, list[int]]:
-    """model_id of what is in the trash -> the copies that went there with it, or after it."""
-    own, its = trash.alias("own"), trash.alias("its")
-    asked = (
-        select(model.c.copy_of, model.c.model_id)
-        .join(its, its.c.model_id == model.c.model_id)
-        .join(own, own.c.model_id == model.c.copy_of)
-        .where(its.c.trashed_at >= own.c.trashed_at)
-    )
-    return _group(registry, asked, ids)
+    """model_id -> the copies in the trash that went there with it, by path."""
+    return _group(registry, trash.c.with_id, select(model.c.model_id).join(trash), ids)
 
 
 def _group(
-    registry: "Registry", asked: Select[tuple[int, int]], ids: Sequence[int]
+    registry: "Registry", key: Column[Any], asked: Select[tuple[int]], ids: Sequence[int]
 ) -> dict[int, list[int]]:
     found: defaultdict[int, list[int]] = defaultdict(list)
     with registry.reading() as connection:
         for some in chunks(ids):
-            rows = connection.execute(asked.where(model.c.copy_of.in_(some)).order_by(model.c.path))
-            for row in rows:
-                found[row.copy_of].append(row.model_id)
+            chosen = asked.add_columns(key).where(key.in_(some)).order_by(model.c.path)
+            for copy, of in connection.execute(chosen):
+                found[of].append(copy)
     return dict(found)
 
 

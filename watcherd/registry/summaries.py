@@ -1,5 +1,5 @@
 """The line of the history that stands for all of a model's before it: where it is, its state, its
-marks, and the results that count, as the tables have them now."""
+marks, the results that count, as the tables have them now, and what TensorFlow said of it last."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -13,6 +13,7 @@ from watcherd.registry.lines import line
 from watcherd.registry.records import chunks
 from watcherd.registry.scores import newest
 from watcherd.registry.tables import alias, history, model, tag
+from watcherd.registry.verifications import last_said
 
 Row = dict[str, Any]
 
@@ -43,6 +44,7 @@ def summarise(connection: Connection, ids: Collection[int], by: By, now: int) ->
     marks = _marks(connection, ids)
     since = _since(connection, ids)
     results = newest(connection, ids)
+    said = last_said(connection, ids)
     columns = (
         model.c.model_id, model.c.path, model.c.state, model.c.fingerprint, model.c.pinned,
         model.c.note,
@@ -62,6 +64,7 @@ def summarise(connection: Connection, ids: Collection[int], by: By, now: int) ->
                     pinned=bool(row.pinned),
                     note=row.note,
                     results=results.get((row.model_id, row.fingerprint)),
+                    verification=_of_content(said.get(row.model_id), row.fingerprint),
                 ),
                 **marks[row.model_id],
             },
@@ -69,6 +72,11 @@ def summarise(connection: Connection, ids: Collection[int], by: By, now: int) ->
         for some in chunks(list(ids))
         for row in connection.execute(select(*columns).where(model.c.model_id.in_(some)))
     ]
+
+
+def _of_content(said: Row | None, fingerprint: str | None) -> Row | None:
+    """Of other content than the present it counts no more, as results do not."""
+    return said if said and said.get("fingerprint") == fingerprint else None
 
 
 def _kept(**details: object) -> Row:

@@ -240,6 +240,7 @@ trash = Table(
     Column("direction", Text, nullable=False, server_default="out"),
     # "deleted": a person's rm. What rules pruned is purged first where the disk is full.
     Column("verb", Text, nullable=False, server_default="pruned"),
+    Column("with_id", Integer),  # the model with which it went, as its copy: they return together
     CheckConstraint("direction IN ('out', 'back')", name="trash_direction"),
     # purge: what has expired
     Index("trash_expires", "expires_at"),

@@ -6,6 +6,7 @@ writes is ever part of a statement's text.
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -29,6 +30,9 @@ from watcherd.scope import is_text
 
 SETTING, RESULT = "optimizer.", "result."
 """Before the name of an optimizer's setting, and of a metric that is named like a column."""
+
+_FEW = 8
+"""Metrics that an error names."""
 
 _KEY = re.compile(r"\w+")
 _WHERE = re.compile(
@@ -89,7 +93,20 @@ def term(connection: Connection, name: str) -> Term:
         return Term(name, current_result(metric), Kind.NUMBER, metric)
     raise UsageError(
         f"there is nothing called {name!r}: no column of a model, and no metric that was recorded",
-        hint=f"one of: {', '.join(possible(connection))}",
+        hint=_likely(name, possible(connection), recorded(connection)),
+    )
+
+
+def _likely(name: str, known: Sequence[str], metrics: Sequence[str]) -> str:
+    """What may have been meant; all there is would fill a terminal."""
+    from difflib import get_close_matches  # here, as few questions name what is not there
+
+    close = get_close_matches(name, known)
+    meant = f"did you mean {' or '.join(close)}? " if close else ""
+    told = [*metrics[:_FEW], *(["..."] if len(metrics) > _FEW else [])]
+    return (
+        f"{meant}there are columns (model_id, path, ...: watcherd --json list), {SETTING}KEY, "
+        f"{RESULT}METRIC{', and ' if told else ''}{', '.join(told)}"
     )
 
 

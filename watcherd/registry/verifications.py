@@ -1,25 +1,36 @@
 """What TensorFlow has yet to open, and what it said: of content, as results are.
 
 ``verified`` is null where nothing can be said; ``verified_at`` tells whether it was tried. Other
-content at the path clears both.
+files at the path, or an overwrite of one, clear both.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    func,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
 
-from watcherd.artifact import ASIDE, Part, Role
+from watcherd.artifact import files_of
 from watcherd.plan import Format, Record, Verb
 from watcherd.proof import VERIFIED, Answer, Proof, Subject
 from watcherd.registry.architectures import config_of, fitting
 from watcherd.registry.clock import iso
 from watcherd.registry.intents import By
 from watcherd.registry.lines import line
-from watcherd.registry.records import records_where
+from watcherd.registry.records import chunks, records_where
 from watcherd.registry.store import Registry
 from watcherd.registry.tables import history, model
+
+Said = dict[str, Any]
 
 IS_PRESENT: ColumnElement[bool] = literal_column("model.state = 'present'")
 IS_UNVERIFIED: ColumnElement[bool] = literal_column("model.verified IS NULL")
@@ -44,20 +55,31 @@ def to_verify(registry: Registry, root_id: int, *, again: bool = False) -> list[
         return list(connection.execute(asked.order_by(*order)).scalars())
 
 
-def next_to_verify(
-    registry: Registry, root_id: int, since: str, but: Collection[int] = ()
-) -> int | None:
-    """The model whose content is newest, of those that were not tried ``since`` a time."""
+class Place(NamedTuple):
+    """Of a model among those to be verified, the newest content first."""
+
+    changed_at: str
+    model_id: int
+
+
+NEWEST = Place("~", 0)
+"""Above every time as the registry writes them."""
+
+
+def next_to_verify(registry: Registry, root_id: int, since: str, below: Place) -> Place | None:
+    """The next model ``below`` a place, of those that were not tried ``since`` a time."""
+    place = (model.c.changed_at, model.c.model_id)
     untried = model.c.verified_at.is_(None) | (model.c.verified_at < since)
     asked = (
-        select(model.c.model_id)
+        select(*place)
         .where(model.c.root_id == root_id, *_CAN_BE, IS_UNVERIFIED, untried)
-        .where(model.c.model_id.not_in(but))
-        .order_by(model.c.changed_at.desc())
+        .where(tuple_(*place) < tuple_(*below))
+        .order_by(*(column.desc() for column in place))
         .limit(1)
     )
     with registry.reading() as connection:
-        return connection.execute(asked).scalar()
+        row = connection.execute(asked).one_or_none()
+    return None if row is None else Place(*row)
 
 
 def subject_of(registry: Registry, model_id: int) -> Subject | None:
@@ -89,45 +111,35 @@ def write(
     """Write what TensorFlow said, if the model still is what was opened; whether it was written.
 
     ``still_holds`` looks at the disk, under the write lock. The revision is left alone: nothing is
-    decided by this, and what was decided meanwhile need not be decided anew. That a model still
-    opens is no news, and not told in the history.
+    decided by this, and what was decided meanwhile need not be decided anew. What was said last of
+    the same content, by the same judge, is no news, and not told in the history again.
     """
     with registry.writing() as connection:
-        row = _unchanged(connection, subject.record)
-        if row is None or not still_holds():
+        if not (_is_unchanged(connection, subject.record) and still_holds()):
             return False
-        said = VERIFIED[proof.answer]
         connection.execute(
             update(model)
             .where(model.c.model_id == subject.model_id)
-            .values(verified=said, verified_at=iso(now))
+            .values(verified=VERIFIED[proof.answer], verified_at=iso(now))
         )
-        if not (row.verified and said):
-            told = _line(subject.record, proof, by, now)
+        said = _details(subject.record, proof)
+        if last_said(connection, [subject.model_id]).get(subject.model_id) != said:
+            told = _line(subject.record, said, by, now)
             connection.execute(insert(history).values(told))
         return True
 
 
-def _unchanged(connection: Connection, known: Record) -> Row[tuple[int | None]] | None:
-    """The row, where content, place and files are those that were opened."""
+def _is_unchanged(connection: Connection, known: Record) -> bool:
+    """Whether the row's content, place and files are those that were opened."""
     found = records_where(connection, model.c.model_id == known.model_id, IS_PRESENT)
-    if not any(
-        (one.path, one.fingerprint, content_parts(one.parts))
-        == (known.path, known.fingerprint, content_parts(known.parts))
+    return any(
+        (one.path, one.fingerprint, files_of(one.parts))
+        == (known.path, known.fingerprint, files_of(known.parts))
         for one in found
-    ):
-        return None
-    asked = select(model.c.verified).where(model.c.model_id == known.model_id)
-    return connection.execute(asked).one()
+    )
 
 
-def content_parts(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """The files that hold the model: notes, companions and leftovers come and go beside it."""
-    aside = {*ASIDE, Role.TEMPORARY}
-    return tuple(part for part in parts if part.role not in aside)
-
-
-def _line(record: Record, proof: Proof, by: By, now: int) -> dict[str, object]:
+def _details(record: Record, proof: Proof) -> Said:
     details = {
         "answer": proof.answer,
         "reason": proof.reason,
@@ -135,19 +147,34 @@ def _line(record: Record, proof: Proof, by: By, now: int) -> dict[str, object]:
         "architecture_id": proof.architecture_id,
         "fingerprint": record.fingerprint,
     }
-    verb = Verb.VERIFIED if proof.answer is Answer.OPENED else Verb.UNVERIFIED
-    told = {key: value for key, value in details.items() if value is not None}
-    return line(record.model_id, record.path, verb, by, now, details=told)
+    return {key: value for key, value in details.items() if value is not None}
+
+
+def _line(record: Record, said: Said, by: By, now: int) -> Said:
+    verb = Verb.VERIFIED if said["answer"] == Answer.OPENED else Verb.UNVERIFIED
+    return line(record.model_id, record.path, verb, by, now, details=said)
+
+
+def last_said(connection: Connection, ids: Collection[int]) -> dict[int, Said]:
+    """model_id -> what TensorFlow said of it last: ``answer``, ``reason``, ``judge``,
+    ``fingerprint``, ``architecture_id``. A summary passes on what it stands for."""
+    verbs = (Verb.VERIFIED, Verb.UNVERIFIED, Verb.COMPACTED)
+    last = select(func.max(history.c.history_id)).where(history.c.verb.in_(verbs))
+    told = select(history.c.model_id, history.c.verb, history.c.details)
+    found: dict[int, Said] = {}
+    for some in chunks(list(ids)):
+        lines = last.where(history.c.model_id.in_(some)).group_by(history.c.model_id)
+        for row in connection.execute(told.where(history.c.history_id.in_(lines))):
+            said = json.loads(row.details)
+            if row.verb == Verb.COMPACTED:
+                said = said.get("verification")
+            if said:
+                found[row.model_id] = said
+    return found
 
 
 def why_unverified(connection: Connection, row: Mapping[str, Any]) -> str | None:
     """What TensorFlow said last against a model, by its row; None where it said nothing."""
     if row["verified_at"] is None or row["verified"]:
         return None
-    asked = (
-        select(history.c.details)
-        .where(history.c.model_id == row["model_id"], history.c.verb == Verb.UNVERIFIED)
-        .order_by(history.c.history_id.desc())
-    )
-    details = connection.execute(asked.limit(1)).scalar()
-    return json.loads(details).get("reason") if details else None
+    return last_said(connection, [row["model_id"]]).get(row["model_id"], {}).get("reason")

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from watcherd.errors import visible
 from watcherd.render.cells import (
+    Lean,
     Row,
     ago,
     ago_ns,
@@ -43,7 +44,7 @@ def model_card(row: Row, *, now: int) -> RenderableType:
 
 
 def _grid(facts: Facts) -> Table:
-    grid = Table.grid(padding=(0, 2))
+    grid = Lean.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True, min_width=14)
     grid.add_column(overflow="fold")
     for name, value in facts:

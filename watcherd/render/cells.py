@@ -3,11 +3,13 @@
 Control characters in names are made visible, so that no name can move the cursor.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -40,8 +42,29 @@ LONG = {"path": 24, "why": 12, "value": 12}
 """Columns that wrap rather than vanish on a narrow terminal -> their least width."""
 
 
+class Lean(Table):
+    """A table whose lines end with their last word: with what they are padded by, ``head`` and a
+    narrow terminal would show lines that nobody wrote."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        padded = super().__rich_console__(console, options)
+        for line in Segment.split_lines(one for one in padded if isinstance(one, Segment)):
+            yield from shorn(line)
+            yield Segment.line()
+
+
+def shorn(line: Sequence[Segment]) -> Iterator[Segment]:
+    """A line without the space that it ends with."""
+    kept = list(line)
+    while kept and not kept[-1].text.strip():
+        kept.pop()
+    yield from kept[:-1]
+    yield from (Segment(last.text.rstrip(), last.style) for last in kept[-1:])
+
+
 def new_table(*columns: str, right: Sequence[str] = ()) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    """Two spaces between columns, as in ``fitting``: one of the padding, one of the box."""
+    table = Lean(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         table.add_column(
             name,
@@ -66,6 +89,7 @@ def count_models(count: int) -> str:
 
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_UNITS = (("d", _DAY), ("h", _HOUR), ("min", _MINUTE), ("s", 1))
 _LONG_AGO = 30 * _DAY
 
 
@@ -80,13 +104,22 @@ def ago_ns(at: int, now: int) -> str:
     distance = abs(seconds)
     if distance >= _LONG_AGO:
         return _date(at)
-    for unit, size in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE)):
-        if distance >= size:
-            told = f"{distance // size} {unit}"
-            break
-    else:
-        told = f"{distance} s"
-    return f"{told} ago" if seconds >= 0 else f"in {told}"
+    return f"{_roughly(distance)} ago" if seconds >= 0 else f"in {_until(distance)}"
+
+
+def _roughly(seconds: int) -> str:
+    """``2 d``: whole ones of the largest unit."""
+    unit, size = next((one for one in _UNITS if seconds >= one[1]), _UNITS[-1])
+    return f"{seconds // size} {unit}"
+
+
+def _until(seconds: int) -> str:
+    """``2 d 23 h``: what is to come is counted on, and 2 d may not stand for almost three."""
+    part = next((size for size in (_DAY, _HOUR) if seconds >= size), None)
+    rest = seconds % part if part else 0
+    # Of the next unit alone: of minutes beside days nobody cares.
+    is_told = part is not None and rest >= (_HOUR if part == _DAY else _MINUTE)
+    return f"{_roughly(seconds)} {_roughly(rest)}" if is_told else _roughly(seconds)
 
 
 def _date(at: int) -> str:

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from watcherd.errors import visible
 from watcherd.plan import Change
-from watcherd.render.cells import Row, cell, new_table, route
+from watcherd.render.cells import Row, cell, route
+from watcherd.render.fitting import Column, Fitting
 
 
 def reconciled(
@@ -40,14 +41,18 @@ def reconciled(
     }
 
 
+_COLUMNS = (
+    Column("what", lambda change: cell(change["verb"])),
+    Column("path", lambda change: cell(route(change))),
+    Column("why", lambda change: cell(change["reason"])),
+)
+
+
 def reconciled_text(said: Row) -> RenderableType:
     """The same for people."""
     lines: list[RenderableType] = []
     if said["changes"]:
-        table = new_table("what", "path", "why")
-        for change in said["changes"]:
-            table.add_row(cell(change["verb"]), cell(route(change)), cell(change["reason"]))
-        lines.append(table)
+        lines.append(Fitting(_COLUMNS, said["changes"]))
     lines += [Text(f"still changing: {visible(path)}", style="yellow") for path in said["settling"]]
     lines += [
         Text(f"not looked at: {visible(path) or 'the root'}: {why}", style="yellow")

@@ -42,13 +42,15 @@ def _standing(row: Row) -> Text:
     return Text("same content") if row["same_content"] else Text("out of date", style="yellow")
 
 
-def copied_text(outcome: Sequence[Row]) -> RenderableType:
-    """What ``ensemble add`` did."""
-    return Group(*map(_copied, outcome))
+def copied_text(outcome: Sequence[Row], kind: str) -> RenderableType:
+    """What ``ensemble add`` did with ``kind``, the ensemble."""
+    return Group(*(_copied(one, kind) for one in outcome))
 
 
-def _copied(one: Row) -> Text:
+def _copied(one: Row, kind: str) -> Text:
     name = visible(one["model"])
+    if one["already"]:
+        return Text(f"{name}: it is in {visible(kind)} already")
     if one["copied"]:
         return Text(f"{name}: copied to {visible(one['copy_path'])}")
     error = visible(one["error"])

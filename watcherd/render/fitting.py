@@ -14,7 +14,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from watcherd.render.cells import LONG, Row
+from watcherd.render.cells import LONG, Row, shorn
 
 _BETWEEN = "  "
 
@@ -92,10 +92,7 @@ def _line(
             Segment(_padded(column, lines[at] if at < len(lines) else "", width) + _BETWEEN, style)
             for column, lines, width, style in zip(columns, folded, widths, styles, strict=True)
         ]
-        while line and not line[-1].text.strip():
-            line.pop()
-        yield from line[:-1]
-        yield from (Segment(last.text.rstrip(), last.style) for last in line[-1:])
+        yield from shorn(line)
         yield Segment.line()
 
 

@@ -114,10 +114,10 @@ def _sum(some: Sequence[Row]) -> str:
 
 def _summary(said: Row) -> Iterator[RenderableType]:
     verb = "would be moved to the trash" if said["dry_run"] else "moved to the trash"
-    freed = human_size(said["bytes_freed"])
-    yield Text(
-        f"{count_models(said['removed'])} {verb}, {freed}; {count_models(said['kept'])} kept"
-    )
+    freed, moved = human_size(said["bytes_freed"]), count_models(said["removed"])
+    is_any = said["removed"] or said["failed"]
+    done = f"{moved} {verb}, {freed}" if is_any else "nothing to prune"
+    yield Text(f"{done}; {count_models(said['kept'])} kept")
     if said["failed"]:
         yield Text(f"{count_models(said['failed'])} could not be moved", style="red")
     if said["purged"]:

@@ -1,6 +1,6 @@
 """``trash``, ``rm`` and ``restore``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -15,9 +15,10 @@ MOST = 20
 """Models that a purge names; JSON has them all."""
 
 _DONE = {
-    "restored": "back in its place, and pinned: no rule removes it",
-    "removed": "moved to the trash",
+    "restored": "back in its place{}, and pinned: no rule removes it",
+    "removed": "moved to the trash{}",
 }
+_DONE_TO_COPIES = {"restored": "back in place", "removed": "moved to the trash"}
 
 
 def trashed_text(rows: Sequence[Row]) -> RenderableType:
@@ -77,13 +78,25 @@ def unpurged(failed: Mapping[str, str]) -> list[RenderableType]:
     ]
 
 
-def moved_text(outcome: Sequence[Row], done: str) -> RenderableType:
-    """What ``restore`` and ``rm`` did; ``done`` is the key that says so."""
-    return Group(
-        *(
-            Text(f"{visible(one['model'])}: {_DONE[done]}")
-            if one[done]
-            else Text(_failed(one), style="red")
-            for one in outcome
-        )
-    )
+def moved_text(outcome: Sequence[Row], done: str, themselves: Collection[int]) -> RenderableType:
+    """What ``rm``, ``restore`` and ``ensemble remove`` did; ``done`` is the key that says so.
+
+    ``themselves``: the models that moved, and not their copies alone.
+    """
+    return Group(*(_moved(one, done, one["model_id"] in themselves) for one in outcome))
+
+
+def _moved(one: Row, done: str, itself: bool) -> Text:
+    if not one[done]:
+        return Text(_failed(one), style="red")
+    copies = _named(one["copies"])
+    if itself or not copies:
+        told = _DONE[done].format(f", with {copies}" if copies else "")
+    else:
+        told = f"{copies} {_DONE_TO_COPIES[done]}"
+    return Text(f"{visible(one['model'])}: {told}")
+
+
+def _named(copies: Sequence[str]) -> str:
+    words = "its copy" if len(copies) == 1 else "its copies"
+    return f"{words} {', '.join(map(visible, copies))}" if copies else ""

@@ -8,7 +8,7 @@ for an ensemble is made in a folder of ours (``staging``), and ``deliver`` puts 
 from watcherd.trash.entry import Entry, Held, trash_path_for
 from watcherd.trash.manifest import Trashed, list_trash
 from watcherd.trash.moves import bring_back, holds, move_out, purge, sync_folders, tidy
-from watcherd.trash.staging import copied, deliver, is_taken, settle, stage, staging
+from watcherd.trash.staging import copied, deliver, is_shared, is_taken, settle, stage, staging
 
 __all__ = [
     "Entry",
@@ -18,6 +18,7 @@ __all__ = [
     "copied",
     "deliver",
     "holds",
+    "is_shared",
     "is_taken",
     "list_trash",
     "move_out",

@@ -7,7 +7,7 @@ list of the only names that a purge may remove.
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -60,8 +60,8 @@ def read_manifest(folder: int, trash_path: str) -> Trashed:
         return Trashed(trash_path, None)
 
 
-def list_trash(root_fd: int) -> tuple[Trashed, ...]:
-    """All that lies in the trash, oldest first.
+def list_trash(root_fd: int, but: Collection[str] = ()) -> tuple[Trashed, ...]:
+    """All that lies in the trash, oldest first; ``but`` are places that are not looked into.
 
     Raises TrashError only where the trash folder itself cannot be listed.
     """
@@ -70,7 +70,7 @@ def list_trash(root_fd: int) -> tuple[Trashed, ...]:
         return ()
     try:
         with explained(TRASH):
-            names = sorted(os.listdir(trash))
+            names = sorted(n for n in os.listdir(trash) if f"{TRASH}/{n}" not in but)
         return tuple(_look_into(trash, name) for name in names)
     finally:
         os.close(trash)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from stat import S_ISREG
+from typing import BinaryIO
 
 from watcherd.artifact import FileFact, Part, Role, fact_from
 from watcherd.errors import TrashError
@@ -28,6 +29,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RANGE = 1 << 30
 """Bytes asked of one copy_file_range(2): it does at most 2 GB at once."""
+_CHUNK = 1 << 20
 
 
 def copied(parts: Iterable[Part], path: str, copy: str) -> tuple[Part, ...]:
@@ -38,6 +40,45 @@ def copied(parts: Iterable[Part], path: str, copy: str) -> tuple[Part, ...]:
         for part in parts
         if part.role is not Role.TEMPORARY
     )
+
+
+def is_shared(root_fd: int, part: Part, copy: Part) -> bool:
+    """Whether a companion is in a copy's folder already, as that of another model.
+
+    Raises TrashError where what lies there under its name is something else.
+    """
+    with ExitStack() as opened:
+        theirs, ours = (_read(root_fd, one, opened) for one in (copy, part))
+        if theirs is None or ours is None:
+            return False
+        with explained(copy.path):
+            if _are_equal(ours, theirs):
+                return True
+    raise TrashError(
+        f"{copy.path}: another file is there already, and {part.path} is to accompany the copy "
+        "under that name",
+        hint="see which of the two is right: models that share an ensemble share the companions "
+        "of one name",
+    )
+
+
+def _read(root_fd: int, part: Part, opened: ExitStack) -> BinaryIO | None:
+    """A file to read, closed with ``opened``; None where it is absent."""
+    with explained(part.path):
+        try:
+            return opened.enter_context(os.fdopen(_open_source(root_fd, part), "rb"))
+        except FileNotFoundError:
+            return None
+
+
+def _are_equal(one: BinaryIO, other: BinaryIO) -> bool:
+    """Of files whose content may be large."""
+    if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
+        return False
+    while chunk := one.read(_CHUNK):
+        if chunk != other.read(_CHUNK):
+            return False
+    return True
 
 
 @contextmanager
@@ -90,8 +131,9 @@ def _check_free(root_fd: int, entry: Entry) -> None:
             os.close(folder)
         if is_taken:
             raise TrashError(
-                f"{part.path}: is there already, and nothing is ever overwritten",
-                hint="Remove it first: watcherd ensemble remove, or watcherd rm of that path.",
+                f"{part.path}: something is there already, and nothing is ever overwritten",
+                hint="remove it first, by watcherd ensemble remove or watcherd rm of that path, or "
+                "by hand",
             )
 
 
@@ -141,23 +183,23 @@ def settle(root_fd: int, trash_path: str) -> bool:
     return True
 
 
-def is_taken(root_fd: int, path: str) -> bool:
-    """Whether an artifact of this path may be there: its file, index, or graph."""
-    folder = open_folder(root_fd, parent_of(path))
-    if folder is None:
-        return False
-    try:
-        base = path.rpartition("/")[2]
-        return any(_is_file(folder, f"{base}{end}") for end in ("", ".index", "/saved_model.pb"))
-    finally:
-        os.close(folder)
+def is_taken(root_fd: int, heads: Iterable[str]) -> bool:
+    """Whether an artifact of these heads may be there. Where its folder cannot be entered, nobody
+    will see one."""
+    return any(_is_file(root_fd, head) for head in heads)
 
 
-def _is_file(folder: int, name: str) -> bool:
-    try:
-        return S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except OSError:
-        return False
+def _is_file(root_fd: int, path: str) -> bool:
+    with suppress(TrashError):
+        if (folder := open_folder(root_fd, parent_of(path))) is not None:
+            try:
+                found = os.stat(path.rpartition("/")[2], dir_fd=folder, follow_symlinks=False)
+                return S_ISREG(found.st_mode)
+            except OSError:
+                return False
+            finally:
+                os.close(folder)
+    return False
 
 
 def discard(root_fd: int, trash_path: str) -> None:
@@ -240,6 +282,6 @@ def _fill(source: int, part: Part, folder: int, name: str) -> FileFact:
 def _check_unchanged(source: int, part: Part) -> None:
     if UNTOUCHED(fact_from(os.fstat(source))) != UNTOUCHED(part.fact):
         raise TrashError(
-            f"{part.path}: changed while it was to be copied, and is left alone",
-            hint="Try again when its save is complete.",
+            f"{part.path}: it changed while it was to be copied, and is left alone",
+            hint="try again when its save is complete",
         )

@@ -29,6 +29,9 @@ OPENED, FAILED, UNCLEAR, DENIED = "opened", "failed", "unclear", "denied"
 
 _SET_PDEATHSIG = 1
 """prctl(2), PR_SET_PDEATHSIG."""
+_SHORT_OF_MEMORY = ("bad_alloc", "emory allocation failed", "annot allocate memory", "Bad address")
+"""Of C++, HDF5, and errno(3); the last where TensorFlow reads a checkpoint into what it could not
+allocate."""
 _LINE = 300
 """Characters of an error that are passed on."""
 
@@ -90,8 +93,9 @@ def _keras_version(tf: Any) -> str:
 
 def _answer(tf: Any, objects: dict[str, Any], question: dict[str, Any]) -> dict[str, Any]:
     """``question``: ``folder`` with the links, ``format``, ``custom_objects`` that the file names,
-    ``architectures`` (id -> config), ``seconds`` of processor time."""
-    _allow(question["seconds"])
+    ``architectures`` (id -> config), ``seconds`` of processor time and ``bytes`` of memory that it
+    may take."""
+    _allow(question["seconds"], question["bytes"])
     folder = question["folder"]
     try:
         _touch(folder)
@@ -103,24 +107,49 @@ def _answer(tf: Any, objects: dict[str, Any], question: dict[str, Any]) -> dict[
         return {"answer": UNCLEAR, "reason": str(error)}
     except Damaged as error:
         return {"answer": FAILED, "reason": str(error)}
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        return {"answer": UNCLEAR, "reason": "there is too little memory: " + _told(error)}
     except Exception as error:  # noqa: BLE001  damage makes Keras raise anything
-        lacking = _lacking(tf, objects, question["custom_objects"])
-        if lacking:
-            names = ", ".join(lacking)
-            why = f"Keras does not know {names}: name what it needs in verify.custom_objects"
-            return {"answer": UNCLEAR, "reason": why}
-        return {"answer": FAILED, "reason": _told(error)}
+        unasked = _unasked(tf, objects, question, error)
+        return {"answer": UNCLEAR if unasked else FAILED, "reason": unasked or _told(error)}
 
 
-def _allow(seconds: int) -> None:
-    """So much processor time from now on: RLIMIT_CPU counts a process's whole life."""
+def _unasked(tf: Any, objects: dict[str, Any], question: dict[str, Any], error: Any) -> str | None:
+    """What an error tells against our question; None where it tells against the model."""
+    if _lacks_memory(tf, error):
+        most = question["bytes"] // 1_000_000
+        return f"there is too little memory, of which it may take {most:,} MB: {_told(error)}"
+    lacking = ", ".join(_lacking(tf, objects, question["custom_objects"]))
+    if lacking:
+        return f"Keras does not know {lacking}: name what it needs in verify.custom_objects"
+    return None
+
+
+def _allow(seconds: int, size: int) -> None:
+    """So much processor time and memory from now on: the limits count a process's whole life."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
-    if hard == resource.RLIM_INFINITY or soft < hard:
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+    _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + 1 + seconds)
+    _limit(resource.RLIMIT_DATA, _held() + size)
+
+
+def _limit(kind: int, most: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (soft, hard))
+
+
+def _held() -> int:
+    """Bytes of what RLIMIT_DATA counts, private writable memory (proc_pid_statm(5), ``data``)."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[5]) * resource.getpagesize()
+
+
+def _lacks_memory(tf: Any, error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, comes of too little memory."""
+    short = (MemoryError, tf.errors.ResourceExhaustedError)
+    while error is not None:
+        if isinstance(error, short) or any(sign in str(error) for sign in _SHORT_OF_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _touch(folder: str) -> None:
@@ -237,9 +266,9 @@ def _read_variables(tf: Any, prefix: str) -> None:
     for name in reader.get_variable_to_shape_map():
         try:
             reader.get_tensor(name)
-        except (MemoryError, tf.errors.ResourceExhaustedError):
-            raise
         except Exception as error:
+            if _lacks_memory(tf, error):
+                raise
             raise Damaged(f"{name}: {_told(error)}") from error
 
 

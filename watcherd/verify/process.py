@@ -17,12 +17,19 @@ from typing import Any
 
 from watcherd.child import Broken, make_idle
 from watcherd.errors import VerifyError
+from watcherd.proof import MARK
 
 SECONDS = 60
 """Of processor time for one model, ..."""
 
 BYTES_PER_SECOND = 10_000_000
 """... and one more for each so many of its bytes."""
+
+MEMORY = 1 << 30
+"""Bytes that TensorFlow may take for one model beside what it holds already, ..."""
+
+COPIES = 4
+"""... and so many times the size of the model's files: as read, as built, as loaded."""
 
 PATIENCE = 1800.0
 """Seconds for one model, or to import TensorFlow: at nice 19 beside busy trainers a second of the
@@ -42,6 +49,7 @@ _SURROUNDINGS = {
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "PYTHONDONTWRITEBYTECODE": "1",
+    MARK: "1",
     **dict.fromkeys(
         (
             "TF_NUM_INTRAOP_THREADS",
@@ -58,15 +66,16 @@ _SURROUNDINGS = {
 class Died(Broken):
     """A question that its process did not survive."""
 
-    is_killed: bool = False
-    """By SIGKILL: for want of memory, or by a person. It says nothing about the model."""
+    is_no_proof: bool = False
+    """It was killed, stopped or starved, or short of memory, which says nothing about the model."""
 
 
 class Opener:
     """A process that opens models with TensorFlow, one question at a time, for one thread.
 
     ``python`` is the interpreter, ours where it is empty; ``objects`` are the ``module:Name`` that
-    it imports first. ``seconds`` of processor time and ``patience`` bound each question.
+    it imports first. ``seconds`` of processor time, ``memory`` in bytes (what the size of a model
+    adds to them is above) and ``patience`` in seconds bound each question.
     """
 
     def __init__(
@@ -75,12 +84,14 @@ class Opener:
         objects: Sequence[str] = (),
         *,
         seconds: int = SECONDS,
+        memory: int = MEMORY,
         patience: float = PATIENCE,
     ) -> None:
         self.judge = ""
         """Which TensorFlow and Keras it has, once it runs."""
         self._command = [os.path.expanduser(python) or sys.executable, str(_SCRIPT), *objects]
         self._seconds = seconds
+        self._memory = memory
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
@@ -99,17 +110,20 @@ class Opener:
         """
         process = self._process or self._start()
         seconds = self._seconds + size_bytes // BYTES_PER_SECOND
+        bounds = {"seconds": seconds, "bytes": self._memory + COPIES * size_bytes}
         assert process.stdin is not None  # a pipe, see _start
         # Where it has ended meanwhile, there is no answer to be read, either.
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(json.dumps({**question, "seconds": seconds}).encode() + b"\n")
+            process.stdin.write(json.dumps({**question, **bounds}).encode() + b"\n")
         line = self._read_line(process)
         if line:
             answer: dict[str, Any] = json.loads(line)
             return answer
         if line is None:
             self.end()
-            return Died(f"TensorFlow did not answer within {self._patience:g} s", True)
+            # What spins is ended by its processor time: this one had none, or waited.
+            why = f"TensorFlow did not answer within {self._patience:g} s: stopped, or starved"
+            return Died(why, True, is_no_proof=True)
         return self._bury(process, seconds)
 
     def end(self) -> None:
@@ -138,7 +152,8 @@ class Opener:
             process = self._process = self._spawn()
         self._rest = b""
         line = self._read_line(process)
-        said = json.loads(line) if line else {"error": "its process died of it"}
+        silent = "its process died of it" if line == b"" else f"not within {self._patience:g} s"
+        said = json.loads(line) if line else {"error": silent}
         if "error" in said:
             self.end()
             raise VerifyError(
@@ -192,11 +207,17 @@ class Opener:
         self.end()
         if status == -signal.SIGXCPU:
             return Died(f"TensorFlow took more than {seconds} s of the processor's time", True)
+        if status in _SHORT_OF_MEMORY:
+            return Died(_SHORT_OF_MEMORY[status], True, is_no_proof=True)
         name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        if status == -signal.SIGKILL:
-            why = "TensorFlow's process was killed over it, mostly for want of memory"
-            return Died(why, True, is_killed=True)
         return Died(f"TensorFlow's process died of it ({name})", True)
+
+
+_SHORT_OF_MEMORY = {
+    -signal.SIGKILL: "TensorFlow's process was killed over it, mostly for want of memory",
+    # Where C++ gets no memory it throws std::bad_alloc, which nobody there catches.
+    -signal.SIGABRT: "TensorFlow gave up over it (SIGABRT), mostly for want of memory",
+}
 
 
 def _step_back(pid: int) -> None:
@@ -204,8 +225,9 @@ def _step_back(pid: int) -> None:
     make_idle(pid)
     with contextlib.suppress(OSError):
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
-    # Address space cannot be bounded: TensorFlow reserves more than it uses. Where memory is
-    # short, this is what the kernel shall end first (proc_pid_oom_score_adj(5)).
+    # Address space cannot be bounded, of which TensorFlow reserves more than it uses; its private
+    # writable memory is, by the script (RLIMIT_DATA). Where memory is short all the same, this is
+    # what the kernel shall end first (proc_pid_oom_score_adj(5)).
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
 

@@ -32,6 +32,7 @@ def upgrade() -> None:
     op.create_index("model_file_device", "model_file", ["device"])
     op.add_column("tag", sa.Column("source", sa.Text(), server_default="person", nullable=False))
     op.add_column("trash", sa.Column("verb", sa.Text(), server_default="pruned", nullable=False))
+    op.add_column("trash", sa.Column("with_id", sa.Integer(), nullable=True))
     op.create_index("trash_expires", "trash", ["expires_at"], unique=False)
     op.create_index(
         "model_copied", "model", ["copy_of"], sqlite_where=sa.text("copy_of IS NOT NULL")
