@@ -13,7 +13,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(
         cls=Group,
         no_args_is_help=True,
-        help="Copy models into ensemble folders, take them out, list them."
+        help="Copy models into ensemble folders, take them out, list them.",
     )
     app.add_typer(group, name="ensemble")
 
