@@ -35,6 +35,10 @@ PRUNE_SECONDS = 3600.0
 COPY_SECONDS = 600.0
 """And a copy of the registry between two calls: a slow disk has to take in what was written."""
 
+FOLLOW = 30.0
+"""Seconds between two looks at what others wrote, while nothing happens on the disk: of a purge by
+a command no event tells."""
+
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 300.0
 """Seconds until a failing cycle is tried again; doubled each time."""
 
@@ -62,6 +66,8 @@ class Session:
     _footing: Footing = field(init=False)
     _backoff: float = 0.0
     _refused: str = ""
+    _follow_at: float = 0.0
+    """When to look what others wrote, monotonic seconds; at once after each cycle."""
     _followed: int = 0
     """The history_id up to which what others wrote was told."""
     _told: set[tuple[int, Verb]] = field(default_factory=set)
@@ -104,6 +110,7 @@ class Session:
             while not should_end() and self._stands():
                 if request := self.inbox.take(self._patience()):
                     self._guarded(lambda: self._cycle(request), request)
+                    self._follow_at = 0.0
                     on_change()
                 if self.prune_wanted.is_set() and self.is_whole:
                     self.prune_wanted.clear()
@@ -222,6 +229,9 @@ class Session:
 
     def _follow(self) -> None:
         """Tell what commands beside us did to the models since the last turn."""
+        if (now := time.monotonic()) < self._follow_at:
+            return
+        self._follow_at = now + FOLLOW
         reconciler = self.reconciler
         # What keeps us from the registry is told by what needs it; the lines are there later, too.
         with suppress(WatcherdError):
