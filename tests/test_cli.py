@@ -992,7 +992,7 @@ def test_history_follows_what_another_process_does_until_interrupted(
     told = json.loads(next_line(lines))
     assert (told["verb"], told["path"]) == ("registered", "1h/BTC/LSTM/new.h5")
     follower.send_signal(signal.SIGINT)
-    out, err = follower.communicate(timeout=10)
+    out, err = follower.communicate(timeout=30)
     assert (follower.returncode, out, err) == (130, b"", b"")
 
 
