@@ -19,6 +19,7 @@ import pytest
 
 from tests.conftest import RunningDaemon, Saved, on_disk, rows, wait_until, watcherd
 from watcherd import logs
+from watcherd.session import FOLLOW
 
 QUICK = '[watch]\nsettle = "200ms"\n'
 Start = Callable[..., RunningDaemon]
@@ -127,7 +128,7 @@ def test_the_log_tells_what_commands_do_beside_it_once_and_by_whom(
     watcherd(root, "rm", gone, back)
     watcherd(root, "restore", back)
     watcherd(root, "trash", "purge", gone)
-    (purged,) = wait_until(lambda: daemon.events("trash.purged"))
+    (purged,) = wait_until(lambda: daemon.events("trash.purged"), FOLLOW + 10)
     assert purged["cause"] == "request"
     assert "@" in purged["actor"]
     assert sorted(one["path"] for one in daemon.events("model.deleted")) == [back, gone]

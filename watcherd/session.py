@@ -35,7 +35,7 @@ PRUNE_SECONDS = 3600.0
 COPY_SECONDS = 600.0
 """And a copy of the registry between two calls: a slow disk has to take in what was written."""
 
-FOLLOW = 30.0
+FOLLOW = 10.0
 """Seconds between two looks at what others wrote, while nothing happens on the disk: of a purge by
 a command no event tells."""
 
