@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """The Python door, imported when it is asked for: the daemon and its helpers never do."""
+    """The Python door, imported when it is asked for: the daemon and its children never do."""
     if name == "Registry":
         from watcherd.door import Registry
 
