@@ -487,6 +487,25 @@ def test_a_locked_one_is_read_and_not_written_and_says_so(used: Path, saved: Sav
     assert len(rows(used)) == 2
 
 
+def test_one_that_another_process_writes_just_now_is_waited_for_when_it_is_opened(
+    file: Path,
+) -> None:
+    """SQLite itself does not wait where the journal's mode is to change."""
+    opened: list[Registry] = []
+    opening = threading.Thread(
+        target=lambda: opened.append(Registry(f"sqlite:///{file}", Mode.WRITE))
+    )
+    with plain(file) as other:
+        other.execute("BEGIN IMMEDIATE")
+        opening.start()
+        opening.join(0.5)
+        assert opening.is_alive(), "it neither failed nor passed the other by"
+        other.execute("ROLLBACK")
+    opening.join(30)
+    assert len(opened) == 1
+    opened[0].close()
+
+
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("command", ["list", "reconcile", "history"])
 def test_one_that_is_locked_for_good_is_a_clear_error(used: Path, command: str) -> None:

@@ -31,6 +31,9 @@ from watcherd.registry.copies import copy_to
 BUSY_SECONDS = 5.0
 """How long a statement waits for another writer before it says so."""
 
+BUSY_PAUSE = 0.01
+"""Seconds between two tries of what SQLite does not wait for itself."""
+
 READS = "watcherd_reads"
 """Execution option of a connection that only reads: it needs no write lock."""
 
@@ -202,7 +205,7 @@ def _quoted(path: Path) -> str:
 
 
 def _bring_up(engine: Engine, url: str, path: Path | None, mode: Mode) -> None:
-    with engine.connect() as connection:
+    with engine.connect().execution_options(**{READS: True}) as connection:
         revision = schema.revision_of(connection)
     schema.refuse_unknown(revision, url)
     if revision != schema.HEAD:
@@ -239,11 +242,29 @@ def _use_wal(engine: Engine) -> None:
     raw = engine.raw_connection()
     try:
         cursor = raw.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _switch_to_wal(cursor)
         # The first read takes the lock by which another process, closing, sees that we are here.
         cursor.execute("SELECT count(*) FROM sqlite_master").fetchall()
     finally:
         raw.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """SQLite's busy handler does not wait for a lock upon a statement that has one already, as the
+    change of the journal's mode has (``sqlite3BtreeBeginTrans``): so the waiting is done here.
+
+    Another process that opens or leaves the registry at this moment holds it for milliseconds.
+    """
+    give_up = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() >= give_up:
+                raise
+        time.sleep(BUSY_PAUSE)
 
 
 def _casefold(text: str | None) -> str | None:
