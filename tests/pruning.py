@@ -1,5 +1,6 @@
 """What the tests of pruning share: checkpoints as a trainer leaves them, and short words."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from watcherd.scope import Cause
 from watcherd.trashing import bring_back
 
 FOLDER = "1h/BTC/LSTM"
+MARKER = ".watcherd/root.json"
 POLICY = Policy(
     rules=(Rule(2),), dry_run=False, min_age=0.0, trash_for=3600.0,
     max_prune_count=100, max_prune_fraction=0.5,
@@ -40,6 +42,12 @@ def states(root: Path) -> dict[str, str]:
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.name != "checkpoint"}
+
+
+def rename_host(root: Path, host: str) -> None:
+    """As a root that another host's daemon prunes."""
+    marker = json.loads((root / MARKER).read_text())
+    (root / MARKER).write_text(json.dumps({**marker, "host": host}))
 
 
 def prune(pruner: Pruner, **more: bool) -> list[Verdict]:

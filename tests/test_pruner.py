@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,14 +14,25 @@ import pytest
 
 from tests.conftest import Saved, rows
 from tests.inline import reconcile, reconciler_of
-from tests.pruning import FOLDER, POLICY, names, prune, restore, save, states
+from tests.pruning import (
+    FOLDER,
+    MARKER,
+    POLICY,
+    names,
+    prune,
+    rename_host,
+    restore,
+    save,
+    states,
+)
 from watcherd import trash
 from watcherd.errors import NoSuchModel, Refused, TrashError
+from watcherd.naming import Naming
 from watcherd.pruner import Pruner
 from watcherd.reconciler import Reconciler
 from watcherd.retention import Rule, Verdicts
 from watcherd.root import read_marker
-from watcherd.scope import Cause
+from watcherd.scope import ROOT, Cause
 
 
 @pytest.fixture
@@ -81,6 +93,40 @@ def test_a_dry_run_moves_nothing_and_lists_what_the_run_then_does(
     promised = [one.candidate.path for one in pruner.prune(Cause.REQUEST, dry_run=True).removing]
     assert set(states(root).values()) == {"present"}
     assert [one.candidate.path for one in prune(pruner)] == promised
+
+
+NAMED = Naming(names=("model_{epoch}.h5",))
+"""Makes one family of names that are one each without it."""
+
+
+def test_a_dry_run_by_other_settings_applies_their_rules_and_leaves_every_row_as_it_is(
+    root: Path, saved: Saved, reconciler: Reconciler
+) -> None:
+    """Families are those of the settings that the root is kept by."""
+    for number in range(3):
+        saved.write_h5(root / FOLDER / f"model_{number}.h5", number)
+    reconciler.naming = NAMED
+    reconcile(reconciler)
+    before = rows(root)
+    with reconciler_of(root) as other:
+        pruner = Pruner(other, POLICY)
+        pruner.look(ROOT, Cause.REQUEST, dry_run=True)
+        pruned = pruner.prune(Cause.REQUEST, dry_run=True)
+    assert [one.candidate.path for one in pruned.removing] == [f"{FOLDER}/model_0.h5"]
+    assert rows(root) == before
+
+
+def test_what_others_had_placed_by_other_settings_is_placed_anew_before_anything_goes(
+    root: Path, saved: Saved, reconciler: Reconciler, pruner: Pruner
+) -> None:
+    """Else a family of theirs would lose what is none by the daemon's own."""
+    for number in range(3):
+        saved.write_h5(root / FOLDER / f"model_{number}.h5", number)
+    reconcile(reconciler)
+    with reconciler_of(root) as other:
+        other.naming = NAMED
+        reconcile(other)
+    assert prune(pruner) == []
 
 
 def test_what_the_state_file_names_is_kept(root: Path, five: list[str], pruner: Pruner) -> None:
@@ -242,12 +288,37 @@ def test_a_new_registry_on_a_root_that_was_in_use_never_prunes_before_a_person_s
         assert other.root.prune_confirmed
 
 
-def test_another_host_than_the_markers_never_prunes(
-    five: list[str], pruner: Pruner, reconciler: Reconciler
+def test_what_a_person_said_beside_it_a_running_daemon_knows_at_its_next_run(
+    root: Path, five: list[str], tmp_path: Path
 ) -> None:
-    reconciler.root = replace(reconciler.root, host="elsewhere")
+    """Both have the registry open that met the root already marked."""
+    url = f"sqlite:///{tmp_path}/new.db"
+    with reconciler_of(root, url=url) as daemon:
+        reconcile(daemon)
+        with pytest.raises(Refused, match="in use before this registry was made"):
+            Pruner(daemon, POLICY).prune(Cause.TIMER)
+        with reconciler_of(root, url=url) as person:
+            Pruner(person, replace(POLICY, rules=(Rule(4),))).prune(Cause.REQUEST, yes=True)
+        assert len(prune(Pruner(daemon, POLICY))) == 2
+
+
+def test_another_host_than_the_markers_never_prunes(
+    root: Path, five: list[str], pruner: Pruner
+) -> None:
+    rename_host(root, "elsewhere")
     with pytest.raises(Refused, match="only elsewhere prunes"):
         pruner.prune(Cause.TIMER, yes=True)
+
+
+def test_who_adopts_a_root_prunes_it_from_now_on_and_the_host_before_does_not(
+    root: Path, five: list[str], pruner: Pruner, reconciler: Reconciler, tmp_path: Path
+) -> None:
+    rename_host(root, "elsewhere")
+    with reconciler_of(root, url=f"sqlite:///{tmp_path}/new.db") as other:
+        other.adopt_root()
+        reconcile(other)
+        assert len(prune(Pruner(other, POLICY), yes=True)) == 3
+    assert json.loads((root / MARKER).read_text())["host"] == socket.gethostname()
 
 
 def test_restored_it_is_whole_pinned_and_the_same_model(

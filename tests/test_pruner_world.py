@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.conftest import Saved
 from tests.inline import reconcile, reconciler_of
 from tests.pruning import FOLDER, POLICY, prune, save, states
 from watcherd import trashing
+from watcherd.guards import find_held
 from watcherd.naming import Naming
 from watcherd.plan import Verdict
 from watcherd.pruner import Pruner
@@ -141,16 +143,15 @@ def test_nothing_goes_that_was_not_looked_at_although_the_look_changed_the_decis
 ) -> None:  # fmt: skip
     """The look finds a newer one, by which one more has to go: that one is asked about, too."""
     asked: list[str] = []
-    look = pruner._look_again
 
-    def then_save(some: object, cause: Cause) -> object:
-        some = list(some)  # type: ignore[call-overload]  # passed on
+    def then_save(reconciler: Reconciler, some: Sequence[Any], cycles: Any) -> Any:
         asked.extend(one.path for one in some)
         if len(asked) == 2:
             saved.write_checkpoint(root / FOLDER / "ckpt-4", 3)
-        return look(some, cause)
+            reconcile(reconciler)
+        return find_held(reconciler, some, cycles)
 
-    monkeypatch.setattr(pruner, "_look_again", then_save)
+    monkeypatch.setattr("watcherd.pruner.find_held", then_save)
     assert sorted(one.candidate.path for one in prune(pruner)) == three
     assert sorted(asked) == three
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Saved, rows
 from tests.inline import reconcile, reconciler_of
-from tests.pruning import FOLDER, POLICY, names, prune, restore, save, states
+from tests.pruning import FOLDER, POLICY, names, prune, rename_host, restore, save, states
 from watcherd import purging
 from watcherd.artifact import FileFact, Part, Role
 from watcherd.config.values import FreeSpace
@@ -155,10 +155,10 @@ def test_a_dry_run_by_settings_purges_nothing(five: list[str], pruner: Pruner) -
 
 
 def test_another_host_than_the_markers_never_purges(
-    five: list[str], pruner: Pruner, reconciler: Reconciler
+    root: Path, five: list[str], pruner: Pruner
 ) -> None:
     prune(at_once(pruner))
-    reconciler.root = replace(reconciler.root, host="elsewhere")
+    rename_host(root, "elsewhere")
     assert pruner.purge(Cause.TIMER).purged == []
 
 

@@ -1,6 +1,8 @@
 """How a registry and a models root get to know each other: by the marker that the root bears."""
 
 import socket
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from watcherd.errors import RootSuspended, TrashError
@@ -38,13 +40,19 @@ def _met(registry: Registry, root: Root, root_fd: int) -> Root:
 def adopt(registry: Registry, root: Root, actor: str, *, now: int) -> Root:
     """Take the folder at the root's path for the root, at a person's word.
 
-    ``now`` is in ns since the epoch. Raises RootSuspended where there is no folder.
+    Its marker names this host from now on: the one that had it before prunes it no more. Where
+    that cannot be written, this one doesn't either. ``now`` is in ns since the epoch. Raises
+    RootSuspended where there is no folder, or no marker and none can be written.
     """
     with open_root(Path(root.path), None) as root_fd:
-        marker = _marker_or_none(root_fd)
-        if marker is None:
-            marker = new_marker(registry.url)
+        known = _marker_or_none(root_fd)
+        marker = new_marker(registry.url)
+        if known is None:
             write_marker(root_fd, marker)
+        else:
+            marker = replace(marker, uuid=known.uuid)
+            with suppress(RootSuspended):
+                write_marker(root_fd, marker)
     return registry.adopt(root, marker.uuid, host=socket.gethostname(), actor=actor, now=now)
 
 

@@ -8,10 +8,11 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from watcherd.config.values import FreeSpace
 from watcherd.cycle import Cycle
-from watcherd.errors import Refused
+from watcherd.errors import Refused, RootSuspended
 from watcherd.guards import find_held
 from watcherd.plan import NOTHING, Candidate, Format, State, Verb, Verdict
 from watcherd.purging import Doomed, Emptied, choose, measure_space, purge
@@ -21,7 +22,8 @@ from watcherd.registry.candidates import load_candidates
 from watcherd.registry.intents import Removal, list_intents
 from watcherd.registry.verdicts import keep_verdicts
 from watcherd.retention import Rule, Verdicts, decide, metrics_of
-from watcherd.scope import Cause, Request, folders, parent_of
+from watcherd.root import open_root, read_marker
+from watcherd.scope import Cause, Request, Scope, folders, parent_of
 from watcherd.trashing import Meaning, move_out
 
 Look = Callable[[Sequence[Candidate]], tuple[Cycle, ...]]
@@ -81,7 +83,7 @@ class Pruner:
         ``yes``: a person takes the responsibility for a mass prune, and for a registry that met
         this root already marked. ``dry_run``: a person only asks, and nothing is remembered of it.
         """
-        verdicts, cycles = self._judge(lambda some: self._look_again(some, cause))
+        verdicts, cycles = self._judge(lambda some: self.look(_folders_of(some), cause, dry_run))
         removing = verdicts.removing
         dry = dry_run or self.policy.dry_run
         if not dry and removing:
@@ -99,7 +101,7 @@ class Pruner:
         RootSuspended, RegistryError, TrashError.
         """
         root = self.reconciler.root
-        if self.policy.dry_run or not self._is_host or not root.prune_confirmed:
+        if self.policy.dry_run or not root.prune_confirmed or self.host != socket.gethostname():
             return Emptied()
         return purge(self.reconciler, self._due(), By(self.reconciler.actor, cause))
 
@@ -138,30 +140,45 @@ class Pruner:
             held=held,
         )
 
-    def _look_again(self, some: Iterable[Candidate], cause: Cause) -> tuple[Cycle, ...]:
-        return (self.reconciler.cycle(Request(folders(map(_folder_of, some)), cause)),)
+    def look(self, scope: Scope, cause: Cause, dry_run: bool = False) -> tuple[Cycle, ...]:
+        """Make the rows equal to the disk before a decision.
+
+        Who only asks what other settings would do does not have every row placed by them: their
+        rules are applied to the models as they are known.
+        """
+        dry = dry_run and self.reconciler.is_renaming
+        return (self.reconciler.cycle(Request(scope, cause), dry_run=dry),)
 
     def _remember(self, verdicts: Verdicts) -> None:
         root_id = self.reconciler.root.root_id
         keep_verdicts(self.reconciler.registry, root_id, verdicts, time.time_ns())
 
     @property
-    def _is_host(self) -> bool:
-        return self.reconciler.root.host == socket.gethostname()
+    def host(self) -> str | None:
+        """The only one that prunes here: whom the root's marker names now, as a person on another
+        host may have adopted the root since; of a root that is not there, whom it named."""
+        root = self.reconciler.root
+        try:
+            with open_root(Path(root.path), root.uuid) as root_fd:
+                marker = read_marker(root_fd)
+        except RootSuspended:
+            return root.host
+        return marker.host if marker else None
 
     def _refuse_unsafe(
         self, verdicts: Sequence[Verdict], removing: Sequence[Verdict], *, yes: bool
     ) -> None:
         root = self.reconciler.root
-        if not self._is_host:
+        host = self.host
+        if host != socket.gethostname():
             raise Refused(
-                f"only {root.host or 'the host of its marker'} prunes {root.path}",
+                f"only {host or 'the host of its marker'} prunes {root.path}",
                 hint="run watcherd prune there, or move the root to this host with "
                 "watcherd reconcile --adopt-root",
             )
-        if root.uuid and root.host and not root.prune_confirmed and yes:
+        if root.uuid and not root.prune_confirmed and yes:
             self.reconciler.root = self.reconciler.registry.mark_root(
-                root, uuid=root.uuid, host=root.host, prune_confirmed=True
+                root, uuid=root.uuid, host=host, prune_confirmed=True
             )
         elif not root.prune_confirmed:
             raise Refused(
@@ -204,6 +221,10 @@ class Pruner:
 def _removal_of(verdict: Verdict) -> Removal:
     one = verdict.candidate
     return Removal(one.model_id, one.path, one.revision, verdict.reasons)
+
+
+def _folders_of(some: Iterable[Candidate]) -> Scope:
+    return folders(map(_folder_of, some))
 
 
 def _folder_of(one: Candidate) -> str:

@@ -119,6 +119,7 @@ class Reconciler:
         Raises RootSuspended where the root is not there, and RegistryError.
         """
         started, worked = time.monotonic(), time.thread_time()
+        self.root = self.registry.refreshed(self.root)
         with open_root(Path(self.root.path), self.root.uuid) as root_fd:
             trashed = {} if dry_run else self._recover(root_fd)
             # Before the scan: a lock that is newer has made the file's facts young.
@@ -151,7 +152,7 @@ class Reconciler:
         looked for by its folder once more, and called missing.
         """
         scope = _with_saved_models(job.request.scope)
-        is_fresh = job.reread or self._is_renaming
+        is_fresh = job.reread or self.is_renaming
         known = {} if is_fresh else self.registry.fingerprints(self.root.root_id, scope)
         slices = scan.walk(job.root_fd, scope, self.naming, known, most=self.slice)
         first, second = next(slices), next(slices, None)
@@ -264,7 +265,7 @@ class Reconciler:
             looks=self.looks,
             trashed=job.trashed,
             reread=job.reread,
-            rename=self._is_renaming,
+            rename=self.is_renaming,
         )
         return Look(scope, snapshot, held, work)
 
@@ -326,7 +327,8 @@ class Reconciler:
         return hashlib.blake2b(repr(self.naming).encode(), digest_size=16).hexdigest()
 
     @property
-    def _is_renaming(self) -> bool:
+    def is_renaming(self) -> bool:
+        """Whether a cycle places the rows anew: they were placed by other rules for names."""
         return self.root.naming not in (None, self._naming)
 
     def _note_naming(self) -> None:

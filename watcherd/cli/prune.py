@@ -27,13 +27,13 @@ def add_to(app: typer.Typer) -> None:
         from watcherd import render
         from watcherd.purging import Emptied
         from watcherd.registry import Mode
-        from watcherd.scope import ROOT, Cause, Request
+        from watcherd.scope import ROOT, Cause
         from watcherd.wiring import person, pruner_of, reconciling
 
         settings = call.settings()
         with reconciling(settings, person(), mode=Mode.WRITE) as reconciler:
-            reconciler.cycle(Request(ROOT, Cause.REQUEST))
             pruner = pruner_of(settings, reconciler)
+            pruner.look(ROOT, Cause.REQUEST, dry_run)
             pruned = pruner.prune(Cause.REQUEST, dry_run=dry_run, yes=yes)
             emptied = Emptied() if dry_run else pruner.purge(Cause.REQUEST)
         said = render.pruned(

@@ -73,12 +73,10 @@ def _ask_registry(
 
 def _pruning(settings: Settings, pruner: Pruner, said: Said) -> Pruning:
     """Whether and when the daemon carries out what the rules say."""
-    root = pruner.reconciler.root
+    root, host = pruner.reconciler.root, pruner.host
     idle = {
         "retention.dry_run is true: nothing moves": pruner.policy.dry_run,
-        f"only {root.host or 'the host of its marker'} prunes this root": (
-            root.host != socket.gethostname()
-        ),
+        f"only {host or 'the host of its marker'} prunes this root": host != socket.gethostname(),
         "this registry met a root in use: watcherd prune --yes, once": not root.prune_confirmed,
         "schedule.prune is off: watcherd prune does it": settings.schedule.prune is None,
         "no daemon runs: watcherd prune does it": said is None,

@@ -88,6 +88,13 @@ class Registry:
         with self.reading() as connection:
             return _root_where(connection, root_table.c.path == path)
 
+    def refreshed(self, root: Root) -> Root:
+        """The root at the path that we know, with what other processes wrote of it meanwhile: its
+        marker, a person's word that it may be pruned, the rules for names."""
+        with self.reading() as connection:
+            known = _root_where(connection, root_table.c.root_id == root.root_id)
+        return root if known is None else replace(known, path=root.path)
+
     def root_of_marker(self, uuid: str) -> Root | None:
         """The row of the root that bears this marker, wherever it was."""
         with self.reading() as connection:
