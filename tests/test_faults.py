@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RunningDaemon, Saved, on_disk, wait_until, watcherd
+from tests.conftest import VARIANTS, RunningDaemon, Saved, on_disk, wait_until, watcherd
 from tests.namespace import has_namespaces, namespace
 from tests.test_root_faults import WITHOUT_PRIVILEGE
 from tests.test_supervision import readers_of
@@ -79,6 +79,54 @@ def test_a_registry_on_a_full_disk_is_waited_for(
         daemon.wait_for("failure.ended")
         wait_until(lambda: len(daemon.events("model.registered")) == 4)
     assert failures(daemon) == [f"no space left for the registry {url}"]
+
+
+SHORT = """
+[watch]
+settle = "100ms"
+[retention]
+min_age = "0s"
+min_free_space = "100kB"
+[[retention.rule]]
+max_to_keep = 1
+"""
+"""Room for some five models."""
+
+
+def test_on_a_full_disk_what_is_in_the_trash_makes_room(
+    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved
+) -> None:
+    """For the registry, too, which lies there: by a person's purge, by a prune that fails, and by
+    a daemon that starts when all is full."""
+    if not has_namespaces():
+        pytest.skip("no mount namespaces here")
+    config = tmp_path / "short.toml"
+    config.write_text(SHORT)
+    with namespace() as within:
+        within.run("mount", "-t", "tmpfs", "-o", "size=2m", "none", root)
+        disk = within.seen(root)
+        enter = {"within": within.enter, "check": False}
+
+        def command(*words: str) -> int:
+            return watcherd(root, "--config", str(config), *words, **enter).returncode
+
+        def fill() -> None:
+            within.run("sh", "-c", f"dd if=/dev/zero bs=4k status=none >>{root}/ballast; true")
+
+        for number in range(20):
+            saved.write_h5(disk / f"1h/BTC/LSTM/epoch-{number}.h5", number % VARIANTS)
+        assert command("reconcile") == command("prune") == 0
+        saved.write_h5(disk / "1h/BTC/LSTM/new.h5")
+        fill()
+        assert command("trash", "purge", *"123456") == 0
+        fill()
+        held = len(list((disk / ".watcherd/trash").iterdir()))
+        assert command("prune") == 1
+        assert len(list((disk / ".watcherd/trash").iterdir())) < held
+        fill()
+        daemon = start_daemon(root, settings=SHORT, within=within.enter)
+        daemon.wait_for("trash.purged")
+        assert daemon.wait_for("model.registered")["path"] == "1h/BTC/LSTM/new.h5"
 
 
 def test_a_registry_that_may_only_be_read_ends_it_with_a_next_step(

@@ -56,6 +56,10 @@ class RegistryBusy(RegistryError):
     """Another process holds the registry's write lock; trying again later may help."""
 
 
+class RegistryFull(RegistryError):
+    """There is no room left to write it."""
+
+
 class RootSuspended(WatcherdError):
     """The models root is gone, unreadable, or not the one that the registry knows."""
 

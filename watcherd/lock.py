@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,10 @@ def _is_taken(lock_fd: int) -> bool:
 
 
 def _write(lock_fd: int, text: str) -> None:
+    """A full disk is no reason to fail: the kernel's lock holds without a name in the file, too."""
     os.ftruncate(lock_fd, 0)
-    os.pwrite(lock_fd, text.encode(), 0)
+    with suppress(OSError):
+        os.pwrite(lock_fd, text.encode(), 0)
 
 
 def is_held(path: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from watcherd import journal, logs, naming, pulse
 from watcherd.config import Settings
 from watcherd.cycle import MANY, Cycle
-from watcherd.errors import Refused, RootSuspended, WatcherdError
+from watcherd.errors import Refused, RegistryFull, RootSuspended, WatcherdError
 from watcherd.footing import CHECK, Footing
 from watcherd.inbox import Inbox
 from watcherd.plan import Verb
@@ -158,6 +158,8 @@ class Session:
         except WatcherdError as error:
             self._note_failure(error.message, hint=error.hint)
             self._put_back(request)
+            if isinstance(error, RegistryFull) and self.settings.schedule.prune is not None:
+                self._try(self._purge)
         except Exception as error:  # noqa: BLE001  one odd file must not end the daemon
             self._note_failure(f"{type(error).__name__}: {error}", exc_info=True)
             self._put_back(request)

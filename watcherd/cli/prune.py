@@ -33,9 +33,12 @@ def add_to(app: typer.Typer) -> None:
         settings = call.settings()
         with reconciling(settings, person(), mode=Mode.WRITE) as reconciler:
             pruner = pruner_of(settings, reconciler)
-            pruner.look(ROOT, Cause.REQUEST, dry_run)
-            pruned = pruner.prune(Cause.REQUEST, dry_run=dry_run, yes=yes)
-            emptied = Emptied() if dry_run else pruner.purge(Cause.REQUEST)
+            try:
+                pruner.look(ROOT, Cause.REQUEST, dry_run)
+                pruned = pruner.prune(Cause.REQUEST, dry_run=dry_run, yes=yes)
+            finally:
+                # Also where that fails: on a full disk it is what helps.
+                emptied = Emptied() if dry_run else pruner.purge(Cause.REQUEST)
         said = render.pruned(
             pruned.verdicts, pruned.failed, emptied.purged, emptied.failed, dry_run=pruned.dry_run
         )

@@ -24,7 +24,14 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import QueuePool
 
-from watcherd.errors import Fault, NoRegistry, RegistryBusy, RegistryError, SettingsError
+from watcherd.errors import (
+    Fault,
+    NoRegistry,
+    RegistryBusy,
+    RegistryError,
+    RegistryFull,
+    SettingsError,
+)
 from watcherd.registry import schema
 from watcherd.registry.copies import copy_to
 
@@ -254,6 +261,7 @@ def _switch_to_wal(cursor: Any) -> None:
     change of the journal's mode has (``sqlite3BtreeBeginTrans``): so the waiting is done here.
 
     Another process that opens or leaves the registry at this moment holds it for milliseconds.
+    On a full disk it stays as it is: who purges the trash must get in, and writes afterwards.
     """
     give_up = time.monotonic() + BUSY_SECONDS
     while True:
@@ -261,8 +269,10 @@ def _switch_to_wal(cursor: Any) -> None:
             cursor.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not is_busy or time.monotonic() >= give_up:
+            code = error.sqlite_errorcode & 0xFF
+            if code == sqlite3.SQLITE_FULL:
+                return
+            if code != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
                 raise
         time.sleep(BUSY_PAUSE)
 
@@ -284,7 +294,10 @@ def _translate(url: str, text: str) -> RegistryError:
             hint="run as the user that owns it, or give this user's group write permission",
         )
     if "disk" in text and "full" in text:
-        return RegistryError(f"no space left for the registry {url}", hint="free some disk space")
+        return RegistryFull(
+            f"no space left for the registry {url}",
+            hint="free some disk space; watcherd trash purge does where the trash is on that disk",
+        )
     if "malformed" in text or "not a database" in text:
         return _corrupt(url, text)
     if "unable to open" in text:
