@@ -28,6 +28,7 @@ from watcherd.naming import (
     note_of,
     part_of,
     part_of_v1,
+    path_of_latest,
     private_by,
     read_state_file,
     role_in_saved_model,
@@ -295,6 +296,21 @@ def test_a_state_file_names_prefixes_in_its_own_folder(
     text: bytes, latest: str | None, every: tuple[str, ...]
 ) -> None:
     assert read_state_file(text) == StateFile(latest, every)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (b'model_checkpoint_path: "run/a"\nall_model_checkpoint_paths: "run/b"', "run/a"),
+        (b'model_checkpoint_path: "/t/model-3-?????-of-00002"', "/t/model-3"),
+        (b'model_checkpoint_path: "C:\\\\src\\\\model"', "C:/src/model"),
+        (b'model_checkpoint_path: "a" model_checkpoint_path: "b/c"', "b/c"),
+        (b'all_model_checkpoint_paths: "a"', None),
+        (b"\x82\xa4tree\xc4\x00", None),
+    ],
+)
+def test_what_is_resumed_from_may_lie_elsewhere(text: bytes, path: str | None) -> None:
+    assert path_of_latest(text) == path
 
 
 def _checkpoint_state() -> type:

@@ -80,6 +80,52 @@ def test_a_symlink_to_something_else_keeps_nothing(
     assert len(prune(pruner)) == 2
 
 
+ABOVE: dict[str, tuple[str, str]] = {
+    "relative, as CheckpointManager(checkpoint_name=...) writes it": ("1h/BTC", "LSTM/ckpt-1"),
+    "relative, from the root": ("", "1h/BTC/LSTM/ckpt-1"),
+    "relative, with dots": ("1h/BTC", "../BTC/./LSTM/ckpt-1"),
+    "absolute": ("1h", "ROOT/1h/BTC/LSTM/ckpt-1"),
+    "with the wildcards of shards": ("1h", "BTC/LSTM/ckpt-1-?????-of-00001"),
+}
+
+
+@pytest.mark.parametrize("name", ABOVE)
+def test_what_a_state_file_in_a_folder_above_names_is_kept(
+    root: Path, three: list[str], pruner: Pruner, name: str
+) -> None:
+    folder, path = ABOVE[name]
+    path = path.replace("ROOT", str(root))
+    (root / folder / "checkpoint").write_text(f'model_checkpoint_path: "{path}"\n')
+    assert [one.candidate.path for one in prune(pruner)] == [three[1]]
+    assert verdict_of(pruner, three[0]).reasons == (
+        f"named by the state file {f'{folder}/checkpoint'.lstrip('/')}: a trainer resumes from it",
+    )
+
+
+def test_a_state_file_above_that_cannot_be_read_protects_all_below_it(
+    root: Path, three: list[str], pruner: Pruner
+) -> None:
+    """A symlink is never followed, but TensorFlow would."""
+    (root / "1h/checkpoint").symlink_to("BTC/checkpoint")
+    assert prune(pruner) == []
+    assert verdict_of(pruner, three[0]).reasons == (
+        "the state file 1h/checkpoint cannot be read, and may name it",
+    )
+
+
+@pytest.mark.parametrize("text", ["", "/etc/passwd", "../../../../ckpt-1", "ckpt-1", None])
+def test_what_names_nothing_here_keeps_nothing(
+    root: Path, three: list[str], pruner: Pruner, text: str | None
+) -> None:
+    """None: a folder of that name, as Orbax makes."""
+    place = root / "1h/checkpoint"
+    if text is None:
+        place.mkdir()
+    else:
+        place.write_text(f'model_checkpoint_path: "{text}"\n')
+    assert len(prune(pruner)) == 2
+
+
 def test_what_another_process_has_open_is_kept_and_the_process_named(
     root: Path, three: list[str], pruner: Pruner
 ) -> None:

@@ -6,16 +6,23 @@ rules would remove, after its folder was looked at again.
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import product
+from pathlib import Path
 from typing import Protocol
 
 from watcherd.artifact import Part
 from watcherd.cycle import Cycle
+from watcherd.errors import RootSuspended
+from watcherd.grouping import join
 from watcherd.naming import Naming
 from watcherd.openers import find_openers
 from watcherd.reconciler import Reconciler
 from watcherd.registry.intents import load_parts
 from watcherd.registry.links import load_links
-from watcherd.scope import lineage
+from watcherd.root import open_root
+from watcherd.scan import latest_below
+from watcherd.scope import lineage, parent_of
 
 
 class Named(Protocol):
@@ -49,6 +56,7 @@ def find_held(
         is_ignored(reconciler.naming, files),
         is_behind_link(links),
         is_target(targets_of(links, root.path), files),
+        is_named_from_above(reconciler, removing),
         is_open(find_openers(part for parts in files.values() for part in parts), files),
     )
     said = {one.path: _first(guard(one) for guard in guards) for one in removing}
@@ -112,6 +120,33 @@ def is_target(targets: Mapping[str, str], files: Files) -> Guard:
         places = (above for path in paths for above in lineage(path))
         link = next((targets[place] for place in places if place in targets), None)
         return None if link is None else f"the symlink {link} leads to it"
+
+    return guard
+
+
+def is_named_from_above(reconciler: Reconciler, models: Iterable[Named]) -> Guard:
+    """A state file in a folder above names it, or cannot be read and may name any model below.
+
+    Those of the models' own folders the cycle reads (``Record.resume``). Where the root is not
+    there, nothing goes anyway.
+    """
+    root, naming = reconciler.root, reconciler.naming
+    above = {place for one in models for place in lineage(parent_of(parent_of(one.path)))}
+    named, unread = dict[str, str](), dict[str, str]()
+    with suppress(RootSuspended), open_root(Path(root.path), root.uuid) as root_fd:
+        for folder, name in product(sorted(above), naming.state_files):
+            try:
+                path = latest_below(root_fd, root.path, folder, name)
+            except OSError:
+                unread[folder] = join(folder, name)
+            else:
+                named |= {path: join(folder, name)} if path else {}
+
+    def guard(one: Named) -> str | None:
+        if file := named.get(one.path):
+            return f"named by the state file {file}: a trainer resumes from it"
+        file = _first(unread.get(place) for place in lineage(one.path))
+        return file and f"the state file {file} cannot be read, and may name it"
 
     return guard
 

@@ -27,7 +27,7 @@ from watcherd.artifact import (
 from watcherd.grouping import NOT_FOLLOWED, Grouped, folders_in, group, join
 from watcherd.lister import Lister
 from watcherd.listing import Found, Row, list_folder, open_folder
-from watcherd.naming import Naming, read_state_file
+from watcherd.naming import Naming, path_of_latest, read_state_file
 from watcherd.scope import Scope, folders, lineage, parent_of
 
 _STATE_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -287,11 +287,33 @@ def why_blind(error: OSError) -> str:
 
 def latest_named_by(folder_fd: int, name: str) -> str | None:
     """The prefix that a state file names as ``model_checkpoint_path``. Raises OSError."""
+    return read_state_file(_text_of_state_file(folder_fd, name)).latest
+
+
+def latest_below(root_fd: int, root: str, folder: str, name: str) -> str | None:
+    """Where a folder's state file leads to, below the root; None where it leads nowhere there, or
+    is none. Raises OSError."""
+    try:
+        with open_folder(root_fd, folder) as folder_fd:
+            path = path_of_latest(_text_of_state_file(folder_fd, name))
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+    place = os.path.normpath(os.path.join(root, folder, path)) if path else ""
+    return place.removeprefix(f"{root}/") if place.startswith(f"{root}/") else None
+
+
+def _text_of_state_file(folder_fd: int, name: str) -> bytes:
+    """Nothing of what is absent or no regular file. Raises OSError."""
     try:
         state_fd = os.open(name, _STATE_FILE, dir_fd=folder_fd)
     except FileNotFoundError:
-        return None  # gone this moment: its next event brings us back
-    with open(state_fd, "rb") as file:
+        return b""  # gone this moment: its next event brings us back
+    try:
         if not stat.S_ISREG(os.fstat(state_fd).st_mode):
-            return None
-        return read_state_file(file.read(_STATE_FILE_BYTES)).latest
+            return b""
+        with open(state_fd, "rb", closefd=False) as file:
+            return file.read(_STATE_FILE_BYTES)
+    finally:
+        os.close(state_fd)

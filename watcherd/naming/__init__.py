@@ -25,7 +25,7 @@ from watcherd.naming.parts import (
 )
 from watcherd.naming.placement import Layout, Placement, interval_seconds
 from watcherd.naming.rules import NameReading, Naming
-from watcherd.naming.statefile import StateFile, read_state_file
+from watcherd.naming.statefile import StateFile, path_of_latest, read_state_file
 from watcherd.naming.template import Template
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "note_of",
     "part_of",
     "part_of_v1",
+    "path_of_latest",
     "private_by",
     "read_state_file",
     "role_in_saved_model",

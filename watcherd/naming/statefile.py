@@ -21,6 +21,7 @@ _ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|(.))", re.DOTAL
 _LETTERS = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_LATEST = b"model_checkpoint_path"
 _SHARDS = re.compile(r"-\?+-of-[0-9]{5,}\Z")
 """How the V1 format names the shards of a checkpoint: ``P-?????-of-00002``."""
 
@@ -43,18 +44,25 @@ def read_state_file(text: bytes) -> StateFile:
     from a damaged one is taken what can be read, because a name read protects a checkpoint.
     """
     latest, every = None, []
-    for key, name in _names(text):
-        if key == b"model_checkpoint_path":
-            latest = name
-        elif key == b"all_model_checkpoint_paths":
-            every.append(name)
+    for key, path in _paths(text):
+        if name := _name_of(path):
+            if key == _LATEST:
+                latest = name
+            elif key == b"all_model_checkpoint_paths":
+                every.append(name)
     return StateFile(latest, tuple(every))
 
 
-def _names(text: bytes) -> Iterator[tuple[bytes, str]]:
+def path_of_latest(text: bytes) -> str | None:
+    """The ``model_checkpoint_path`` with its folders, absolute or from the state file's own:
+    ``CheckpointManager(checkpoint_name="run/ckpt")`` saves in a folder below."""
+    return next((path for key, path in reversed([*_paths(text)]) if key == _LATEST), None)
+
+
+def _paths(text: bytes) -> Iterator[tuple[bytes, str]]:
     for token in _TOKEN.finditer(text):
-        if token["key"] and (name := _name_in_folder(_unquote(token["value"]))):
-            yield token["key"], name
+        if token["key"]:
+            yield token["key"], _plain(_unquote(token["value"]))
 
 
 def _unquote(value: bytes) -> str:
@@ -72,8 +80,10 @@ def _unescape(escape: re.Match[bytes]) -> bytes:
     return bytes([_LETTERS.get(letter[0], letter[0])])
 
 
-def _name_in_folder(path: str) -> str | None:
-    if _WINDOWS.match(path):
-        path = path.replace("\\", "/")
-    name = _SHARDS.sub("", path.rpartition("/")[2])
+def _plain(path: str) -> str:
+    return _SHARDS.sub("", path.replace("\\", "/") if _WINDOWS.match(path) else path)
+
+
+def _name_of(path: str) -> str | None:
+    name = path.rpartition("/")[2]
     return None if name in ("", ".", "..") else name
