@@ -1161,6 +1161,23 @@ def test_an_odd_width_is_no_error(
 # -- prune and restore -----------------------------------------------------------------------------
 
 
+def test_a_path_saved_anew_names_what_is_in_the_trash_to_those_who_ask_for_that(
+    used: Path, saved: Saved
+) -> None:
+    """Both are models of that path; show and rm mean the one on disk."""
+    assert at(used, "rm", H5).status == 0
+    saved.write_h5(used / H5, 1)
+    assert at(used, "reconcile").status == 0
+    done = at(used, "restore", H5)
+    assert (done.status, f"{H5}: in the way of {H5}" in done.err) == (1, True)
+    assert at(used, "show", H5).status == 0
+    assert at(used, "rm", H5).status == 0
+    assert at(used, "restore", H5).status == 0
+    assert (used / H5).read_bytes() == saved.h5[1], "the one that was trashed last"
+    assert at(used, "trash", "purge", H5).status == 0
+    assert at(used, "--json", "trash").json() == []
+
+
 def test_prune_tells_first_then_moves_and_restore_brings_back(used: Path, saved: Saved) -> None:
     index = used / f"{CHECKPOINT}.index"
     saved.write_checkpoint(used / "1h/BTC/LSTM/ckpt-4", 3)

@@ -639,6 +639,18 @@ def test_the_emptied_folders_of_a_saved_model_go_but_never_with_anothers_file(ro
     assert_whole_in_place(root, entry, before)
 
 
+def test_the_folder_for_assets_that_a_saved_model_has_none_of_goes_with_it(root: Root) -> None:
+    for name in ("saved_model.pb", "variables/variables.index"):
+        root.save(f"{FOLDER}/bare/{name}")
+    (root.path / FOLDER / "bare/assets").mkdir()
+    parts = (
+        root.part(Role.SAVED_MODEL, f"{FOLDER}/bare/saved_model.pb"),
+        root.part(Role.INDEX, f"{FOLDER}/bare/variables/variables.index"),
+    )
+    move_out(root.fd, Entry(f"{FOLDER}/bare", TRASH_PATH, parts), MANIFEST)
+    assert not (root.path / FOLDER / "bare").exists()
+
+
 def test_what_accompanies_a_model_leaves_after_it_and_returns_before_it(root: Root) -> None:
     entry = root.saved_model()
     roles = [part.role for part in entry.leaving]

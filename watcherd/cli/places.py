@@ -9,6 +9,7 @@ from shlex import quote
 
 from watcherd import naming
 from watcherd.errors import NoSuchModel, UsageError, visible
+from watcherd.plan import State
 from watcherd.registry import Filter, Registry, Root, Row
 from watcherd.registry.marks import ids_of_alias
 from watcherd.scope import ROOT, Scope, folders, is_text, parent_of, tree
@@ -94,12 +95,13 @@ def _noted(place: str) -> tuple[str, ...]:
     return () if artifact is None else (f"{parent_of(place)}/{artifact}".lstrip("/"),)
 
 
-def model_at(registry: Registry, root: Path, name: str) -> int:
+def model_at(registry: Registry, root: Path, name: str, *, state: State | None = None) -> int:
     """The model_id of what a person calls a model: an id, a path of it or of one of its files, or
     its alias after its place, ``1h/BTCUSDT/LSTM@champion``.
 
-    Of a path that it had before it moved, says where it is. Raises NoSuchModel, and UsageError for
-    an alias that two models came to share by a move.
+    Of several that have a path, or had it, one in that ``state`` if there is one, else the one on
+    disk. Of a path that it had before it moved, says where it is. Raises NoSuchModel, and
+    UsageError for an alias that two models came to share by a move.
     """
     known = registry.root(str(root))
     if name.isdecimal() and len(name) <= DIGITS and (row := registry.find(int(name))) is not None:
@@ -108,11 +110,17 @@ def model_at(registry: Registry, root: Path, name: str) -> int:
     if name and is_text(name):
         place = below_root(root, Path(name))
         if ids := registry.ids_at(place, known.root_id if known else None):
-            _tell_move(registry, ids[0], place)
-            return ids[0]
+            chosen = next((one for one in ids if _is_in(registry, one, state)), ids[0])
+            _tell_move(registry, chosen, place)
+            return chosen
         if ids := ids_of_alias(registry, str(root), name):
             return _only(name, ids)
     raise NoSuchModel(f"the registry knows no model '{name}'", hint=_way_on(root, name))
+
+
+def _is_in(registry: Registry, model_id: int, state: State | None) -> bool:
+    row = registry.find(model_id) if state else None
+    return row is not None and row["state"] == state
 
 
 def _way_on(root: Path, name: str) -> str:

@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
         """
         from watcherd import render
         from watcherd.cli.several import outcomes, resolve, with_copies
+        from watcherd.plan import State
         from watcherd.registry import By, Mode
         from watcherd.removal import restore as restore_models
         from watcherd.scope import Cause
@@ -29,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
         settings = call.settings()
         with reconciling(settings, person(), mode=Mode.WRITE) as reconciler:
-            named = resolve(reconciler.registry, settings.models.root, models)
+            named = resolve(reconciler.registry, settings.models.root, models, state=State.TRASHED)
             moved = restore_models(reconciler, named.ids, By(person(), Cause.REQUEST))
         said = outcomes(named, "restored", moved.failed)
         said = with_copies(said, moved.copies)

@@ -7,6 +7,7 @@ from typing import Any
 
 from watcherd.cli.places import model_at
 from watcherd.errors import WatcherdError, in_a_line
+from watcherd.plan import State
 from watcherd.registry import Registry
 
 
@@ -26,13 +27,17 @@ class Several:
         return list(dict.fromkeys(self.known.values()))
 
 
-def resolve(registry: Registry, root: Path, names: Sequence[str]) -> Several:
-    """Which models are meant. A name that fits none costs only itself, unless it is the only one:
-    NoSuchModel is raised then."""
+def resolve(
+    registry: Registry, root: Path, names: Sequence[str], *, state: State | None = None
+) -> Several:
+    """Which models are meant; of several at a path one in that ``state`` (``model_at``).
+
+    A name that fits none costs only itself, unless it is the only one: NoSuchModel is raised then.
+    """
     several = Several(names)
     for name in names:
         try:
-            several.known[name] = model_at(registry, root, name)
+            several.known[name] = model_at(registry, root, name, state=state)
         except WatcherdError as error:
             if len(names) == 1:
                 raise

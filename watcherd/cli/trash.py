@@ -110,9 +110,10 @@ def _named(
 ) -> "list[Intent]":
     """Raises NoSuchModel where one of them is not in the trash: nothing is purged then."""
     from watcherd.cli.places import model_at
+    from watcherd.plan import State
 
     known = {one.record.model_id: one for one in held}
-    chosen = {name: model_at(registry, root, name) for name in names}
+    chosen = {name: model_at(registry, root, name, state=State.TRASHED) for name in names}
     for name, model_id in chosen.items():
         if model_id not in known:
             raise NoSuchModel(

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from watcherd.artifact import Part, Role
 from watcherd.errors import TrashError
+from watcherd.naming import ASSET_FOLDERS, VARIABLES
 from watcherd.scope import is_within, lineage, parent_of
 
 OURS = ".watcherd"
@@ -96,9 +97,14 @@ class Entry:
 
     @property
     def own_folders(self) -> tuple[str, ...]:
-        """The folders that a SavedModel is made of, the deepest first; of another artifact none."""
-        own = {folder for folder in self.folders if is_within(folder, self.path)}
-        return tuple(sorted({*own, self.path}, key=len, reverse=True)) if own else ()
+        """The folders that a SavedModel is made of, the deepest first; of another artifact none.
+
+        TensorFlow makes a folder for assets where there are none, too.
+        """
+        if not any(is_within(folder, self.path) for folder in self.folders):
+            return ()
+        inner = {f"{self.path}/{name}" for name in (VARIABLES, *ASSET_FOLDERS)}
+        return tuple(sorted({*inner, self.path}, key=len, reverse=True))
 
     def place_of(self, part: Part) -> str:
         """Where a part lies in the trash, below the root."""
