@@ -293,6 +293,7 @@ def test_a_value_is_read(loaded: Loader, key: str, text: str, value: object) -> 
         ("retention.max_prune_fraction", "true", "from 0 to 1"),
         ("models.types", '"LSTM"', "a list"),
         ("models.layout", "[]", "a layout of folders"),
+        ("models.layout", '"{typ}/{ticker}"', "{typ} is none of {interval}, {ticker}, {type}"),
         ("retention.rule.max_to_keep", "0", "1 or more; to keep everything, remove the rule"),
         ("retention.rule.max_to_keep", "-1", "1 or more; to keep everything, remove the rule"),
         ("retention.rule.per", '"ticker"', '"family" or "folder"'),

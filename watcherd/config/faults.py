@@ -16,8 +16,17 @@ _Place = Sequence[int | str]
 def faults_in(error: ValidationError, document: object) -> Iterator[Fault]:
     """Each thing wrong with a document, by its key and value as written."""
     for details in error.errors(include_url=False, include_input=False):
-        place = details["loc"]
+        place = _as_written(document, details["loc"])
         yield Fault(_dotted(place), _value(document, place), _expected(details, place))
+
+
+def _as_written(document: Any, place: _Place) -> _Place:
+    """Without the index of a text that stands alone where a list may stand, too: a layout."""
+    for depth, part in enumerate(place):
+        if isinstance(document, str):
+            return place[:depth]
+        document = _value(document, (part,))
+    return place
 
 
 def _dotted(place: _Place) -> str:
