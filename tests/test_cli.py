@@ -263,6 +263,14 @@ def test_json_is_one_document_and_options_stand_before_or_after(
     assert plain.out[0] not in "[{"
 
 
+@pytest.mark.parametrize("words", ["trash list", "ensemble list", "config show"])
+def test_options_stand_between_the_words_of_a_command_too(kept: Path, words: str) -> None:
+    first, second = words.split()
+    between = call(first, "--root", str(kept), "--json", second)
+    assert (between.status, between.err) == (0, "")
+    assert between.json() == at(kept, "--json", first, second).json()
+
+
 def without_times(said: Any) -> Any:
     """Without what another process, or time, may change between two calls."""
     passing = dict.fromkeys(("seconds", "disk", "forecast"))
@@ -435,7 +443,9 @@ def test_status_11_for_a_second_daemon(used: Path) -> None:
     assert "  → " in done.stderr
 
 
-@pytest.mark.parametrize("name", ["77", "1h/BTC/LSTM/none.h5", "none", ".", "1h", "m.h5"])
+@pytest.mark.parametrize(
+    "name", ["77", "1h/BTC/LSTM/none.h5", "none", ".", "1h", "m.h5", "ckpt-3.index"]
+)
 @pytest.mark.parametrize("command", ["show", "history", "restore"])
 def test_status_12_for_a_model_that_nobody_knows(kept: Path, command: str, name: str) -> None:
     done = at(kept, command, name)
@@ -890,6 +900,17 @@ def test_the_old_path_of_a_moved_model_says_where_it_went(used: Path) -> None:
     assert at(used, "reconcile").status == 0
     after = at(used, "--json", "show", H5).json()
     assert (after["model_id"], after["path"]) == (before["model_id"], "1h/ETH/LSTM/n.h5")
+
+
+def test_so_does_the_old_path_of_each_file_of_a_moved_checkpoint(used: Path) -> None:
+    files = [f"{CHECKPOINT}.index", f"{CHECKPOINT}.data-00000-of-00001"]
+    for file in files:
+        (used / file).rename(used / file.replace("ckpt-3", "best"))
+    assert at(used, "reconcile").status == 0
+    for file in files:
+        done = at(used, "--json", "show", file)
+        assert done.json()["path"] == "1h/BTC/LSTM/best"
+        assert done.err == f"watcherd: {CHECKPOINT} is 1h/BTC/LSTM/best now\n"
 
 
 def test_of_several_models_of_one_path_the_one_that_is_there_is_shown(

@@ -2,19 +2,14 @@
 
 import typer
 
-from watcherd.cli.options import Call, Group, command
+from watcherd.cli.options import Call, command, group
 from watcherd.errors import Exit
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(
-        cls=Group,
-        help="Check the settings, or show what is in force.",
-        no_args_is_help=True,
-    )
-    app.add_typer(group, name="config")
+    below = group(app, "config", "Check the settings, or show what is in force.")
 
-    @command(group, "check")
+    @command(below, "check")
     def check(call: Call) -> Exit:
         """Validate the settings; every fault is told at once."""
         from watcherd.config import naming_of
@@ -28,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
         )
         return Exit.DONE
 
-    @command(group, "show")
+    @command(below, "show")
     def show(call: Call) -> Exit:
         """Print every setting in force, and where it comes from."""
         from watcherd import render

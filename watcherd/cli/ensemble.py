@@ -5,19 +5,14 @@ from typing import Annotated
 import typer
 
 from watcherd.cli.each import ModelsArgument
-from watcherd.cli.options import Call, Group, command
+from watcherd.cli.options import Call, command, group
 from watcherd.errors import Exit
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(
-        cls=Group,
-        no_args_is_help=True,
-        help="Copy models into ensemble folders, take them out, list them.",
-    )
-    app.add_typer(group, name="ensemble")
+    below = group(app, "ensemble", "Copy models into ensemble folders, take them out, list them.")
 
-    @command(group, "add", Exit.PARTLY, Exit.NO_ROOT, Exit.NO_MODEL)
+    @command(below, "add", Exit.PARTLY, Exit.NO_ROOT, Exit.NO_MODEL)
     def add(
         call: Call,
         models: ModelsArgument,
@@ -55,7 +50,7 @@ def add_to(app: typer.Typer) -> None:
         call.print(said if call.json else render.copied_text(said, kind))
         return Exit.DONE if all(one["copied"] for one in said) else Exit.PARTLY
 
-    @command(group, "remove", Exit.PARTLY, Exit.NO_ROOT, Exit.REFUSED, Exit.NO_MODEL)
+    @command(below, "remove", Exit.PARTLY, Exit.NO_ROOT, Exit.REFUSED, Exit.NO_MODEL)
     def remove(
         call: Call,
         models: ModelsArgument,
@@ -91,7 +86,7 @@ def add_to(app: typer.Typer) -> None:
         call.print(said if call.json else render.moved_text(said, "removed", ()))
         return Exit.DONE if all(one["removed"] for one in said) else Exit.PARTLY
 
-    @command(group, "list")
+    @command(below, "list")
     def list_(
         call: Call,
         interval: Annotated[str | None, typer.Option(metavar="GLOB", help="Case counts.")] = None,

@@ -71,6 +71,14 @@ class Call:
 
         return load(config=self.config, root=self.root, registry=self.registry, environ=os.environ)
 
+    def then(
+        self, config: Path | None, root: Path | None, registry: str | None, json: bool
+    ) -> "Call":
+        """With the options that stand further on: they win."""
+        return Call(
+            config or self.config, root or self.root, registry or self.registry, json or self.json
+        )
+
     def print(self, value: object) -> None:
         """One JSON document; or what rich can render."""
         if self.json:
@@ -142,6 +150,24 @@ def _plain(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+def group(app: typer.Typer, name: str, said: str) -> typer.Typer:
+    """Commands below a word, after which the shared options may stand, too."""
+    made = typer.Typer(cls=Group, help=said, no_args_is_help=True)
+    app.add_typer(made, name=name)
+
+    @made.callback()
+    def take(
+        context: typer.Context,
+        config: ConfigOption = None,
+        root: RootOption = None,
+        registry: RegistryOption = None,
+        json_: JsonOption = False,
+    ) -> None:
+        context.obj = context.obj.then(config, root, registry, json_)
+
+    return made
+
+
 def command(
     app: typer.Typer, name: str, *exits: Exit
 ) -> Callable[[Callable[..., Exit]], Callable[..., None]]:
@@ -155,12 +181,7 @@ def command(
         @wraps(function)
         def run(*, context: typer.Context, **given: Any) -> None:
             before: Call = context.obj
-            call = Call(
-                config=given.pop("config") or before.config,
-                root=given.pop("root") or before.root,
-                registry=given.pop("registry") or before.registry,
-                json=given.pop("json_") or before.json,
-            )
+            call = before.then(*(given.pop(key) for key in _SHARED))
             try:
                 status = function(call, **given)
             except BrokenPipeError:

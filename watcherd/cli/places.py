@@ -100,19 +100,19 @@ def model_at(registry: Registry, root: Path, name: str, *, state: State | None =
     its alias after its place, ``1h/BTCUSDT/LSTM@champion``.
 
     Of several that have a path, or had it, one in that ``state`` if there is one, else the one on
-    disk. Of a path that it had before it moved, says where it is. Raises NoSuchModel, and
-    UsageError for an alias that two models came to share by a move.
+    disk. Of a path that it or its file had before it moved, says where it is. Raises NoSuchModel,
+    and UsageError for an alias that two models came to share by a move.
     """
     known = registry.root(str(root))
     if name.isdecimal() and len(name) <= DIGITS and (row := registry.find(int(name))) is not None:
         _check_root(row, known)
         return int(name)
     if name and is_text(name):
-        place = below_root(root, Path(name))
-        if ids := registry.ids_at(place, known.root_id if known else None):
-            chosen = next((one for one in ids if _is_in(registry, one, state)), ids[0])
-            _tell_move(registry, chosen, place)
-            return chosen
+        for place in _places_meant(root, name):
+            if ids := registry.ids_at(place, known.root_id if known else None):
+                chosen = next((one for one in ids if _is_in(registry, one, state)), ids[0])
+                _tell_move(registry, chosen, place)
+                return chosen
         if ids := ids_of_alias(registry, str(root), name):
             return _only(name, ids)
     raise NoSuchModel(f"the registry knows no model '{name}'", hint=_way_on(root, name))
@@ -121,6 +121,14 @@ def model_at(registry: Registry, root: Path, name: str, *, state: State | None =
 def _is_in(registry: Registry, model_id: int, state: State | None) -> bool:
     row = registry.find(model_id) if state else None
     return row is not None and row["state"] == state
+
+
+def _places_meant(root: Path, name: str) -> tuple[str, ...]:
+    """The path, and the prefix if it is that of a checkpoint's file: of one that moved away, the
+    registry knows no more than its prefix."""
+    place = below_root(root, Path(name))
+    part = naming.part_of(place.rpartition("/")[2])
+    return (place, f"{parent_of(place)}/{part.artifact}".lstrip("/")) if part else (place,)
 
 
 def _way_on(root: Path, name: str) -> str:

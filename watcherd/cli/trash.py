@@ -36,13 +36,7 @@ def add_to(app: typer.Typer) -> None:
         json_: JsonOption = False,
     ) -> None:
         """List what is in the trash, or remove it for good."""
-        before: Call = context.obj
-        context.obj = Call(
-            config or before.config,
-            root or before.root,
-            registry or before.registry,
-            json_ or before.json,
-        )
+        context.obj = context.obj.then(config, root, registry, json_)
         if context.invoked_subcommand is None:
             raise typer.Exit(_list(context.obj))
 
