@@ -302,6 +302,19 @@ def test_what_a_person_said_beside_it_a_running_daemon_knows_at_its_next_run(
         assert len(prune(Pruner(daemon, POLICY))) == 2
 
 
+def test_what_a_person_says_beside_a_daemon_that_prunes_holds_for_it_too(
+    root: Path, five: list[str], pruner: Pruner, reconciler: Reconciler
+) -> None:
+    with reconciler_of(root) as person:
+        person.adopt_root()
+    with pytest.raises(Refused, match="in use before"):
+        pruner.prune(Cause.TIMER)
+    with reconciler_of(root) as person:
+        keeping = replace(POLICY, rules=(replace(POLICY.rules[0], max_to_keep=99),))
+        assert not prune(Pruner(person, keeping), yes=True), "nothing is to go today"
+    assert len(prune(pruner)) == 3
+
+
 def test_another_host_than_the_markers_never_prunes(
     root: Path, five: list[str], pruner: Pruner
 ) -> None:

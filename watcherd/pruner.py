@@ -86,6 +86,8 @@ class Pruner:
         verdicts, cycles = self._judge(lambda some: self.look(_folders_of(some), cause, dry_run))
         removing = verdicts.removing
         dry = dry_run or self.policy.dry_run
+        if yes and not dry:
+            self._confirm()
         if not dry and removing:
             self._refuse_unsafe(verdicts, removing, yes=yes)
         if not dry_run:
@@ -100,7 +102,7 @@ class Pruner:
         Only the host that prunes does, and not where every run is to be a dry one. Raises
         RootSuspended, RegistryError, TrashError.
         """
-        root = self.reconciler.root
+        root = self.reconciler.refresh_root()
         if self.policy.dry_run or not root.prune_confirmed or self.host != socket.gethostname():
             return Emptied()
         return purge(self.reconciler, self._due(), By(self.reconciler.actor, cause))
@@ -165,6 +167,14 @@ class Pruner:
             return root.host
         return marker.host if marker else None
 
+    def _confirm(self) -> None:
+        """A person says --yes, also where nothing is to go today."""
+        root = self.reconciler.refresh_root()
+        if root.uuid and not root.prune_confirmed and self.host == socket.gethostname():
+            self.reconciler.root = self.reconciler.registry.mark_root(
+                root, uuid=root.uuid, host=socket.gethostname(), prune_confirmed=True
+            )
+
     def _refuse_unsafe(
         self, verdicts: Sequence[Verdict], removing: Sequence[Verdict], *, yes: bool
     ) -> None:
@@ -176,11 +186,7 @@ class Pruner:
                 hint="run watcherd prune there, or move the root to this host with "
                 "watcherd reconcile --adopt-root",
             )
-        if root.uuid and not root.prune_confirmed and yes:
-            self.reconciler.root = self.reconciler.registry.mark_root(
-                root, uuid=root.uuid, host=host, prune_confirmed=True
-            )
-        elif not root.prune_confirmed:
+        if not root.prune_confirmed:
             raise Refused(
                 f"{root.path} was in use before this registry was made: marks that a lost "
                 "registry held are not known here",

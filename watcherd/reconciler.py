@@ -113,13 +113,18 @@ class Reconciler:
         with open_root(Path(self.root.path), self.root.uuid):
             pass
 
+    def refresh_root(self) -> Root:
+        """The root, with what others wrote of it since it was read."""
+        self.root = self.registry.refreshed(self.root)
+        return self.root
+
     def cycle(self, request: Request, *, dry_run: bool = False, reread: bool = False) -> Cycle:
         """Make the registry equal to the disk for a scope; says what differed.
 
         Raises RootSuspended where the root is not there, and RegistryError.
         """
         started, worked = time.monotonic(), time.thread_time()
-        self.root = self.registry.refreshed(self.root)
+        self.refresh_root()
         with open_root(Path(self.root.path), self.root.uuid) as root_fd:
             trashed = {} if dry_run else self._recover(root_fd)
             # Before the scan: a lock that is newer has made the file's facts young.
