@@ -198,6 +198,58 @@ def test_started_without_its_root_it_waits_for_it(
     daemon.wait_for("model.registered")
 
 
+def lose_marker(root: Path) -> None:
+    (root / ".watcherd/root.json").unlink()
+
+
+def bear_another_marker(root: Path) -> None:
+    marker = root / ".watcherd/root.json"
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"uuid": "another"}))
+
+
+@pytest.mark.parametrize("befall", [lose_marker, bear_another_marker])
+@pytest.mark.parametrize("is_below", [True, False], ids=["registry below", "registry elsewhere"])
+def test_a_root_that_a_person_adopts_is_worked_upon_again(
+    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved,
+    befall: Callable[[Path], None], is_below: bool,
+) -> None:  # fmt: skip
+    url = () if is_below else ("--registry", f"sqlite:///{tmp_path}/elsewhere.db")
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon = start_daemon(root, *url, settings=QUICK)
+    daemon.wait_for("model.registered")
+    befall(root)
+    daemon.wait_for("root.suspended")
+    watcherd(root, *url, "reconcile", "--adopt-root")
+    daemon.wait_for("root.resumed")
+    (adopted,) = daemon.events("root.adopted")
+    assert adopted["root"] == str(root)
+    assert "@" in adopted["actor"]
+    saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
+    wait_until(lambda: len(daemon.events("model.registered")) == 2)
+
+
+def test_another_root_with_a_registry_of_its_own_is_not_taken_for_ours(
+    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved
+) -> None:
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon = start_daemon(root, settings=QUICK)
+    daemon.wait_for("model.registered")
+    other, aside = tmp_path / "other", tmp_path / "aside"
+    saved.write_h5(other / "1h/BTC/LSTM/b.h5", 1)
+    watcherd(other, "reconcile")
+    root.rename(aside)
+    other.rename(root)
+    said = wait_until(
+        lambda: [one for one in daemon.events("root.suspended") if "another" in one["error"]]
+    )
+    assert "--adopt-root" in said[0]["hint"]
+    root.rename(other)
+    aside.rename(root)
+    daemon.wait_for("root.resumed")
+    assert not daemon.events("root.adopted")
+    assert [row["path"] for row in rows(root)] == ["1h/BTC/LSTM/a.h5"]
+
+
 def test_the_marker_is_written_with_the_first_artifact(
     root: Path, start_daemon: Start, saved: Saved
 ) -> None:

@@ -25,7 +25,9 @@ from watcherd.errors import (
 )
 from watcherd.footing import CHECK
 from watcherd.notify import notify
-from watcherd.registry import Registry, iso, path_of
+from watcherd.reconciler import Reconciler
+from watcherd.registry import Mode, Registry, iso, path_of
+from watcherd.registry.following import adopter_of
 from watcherd.root import HOUSE, open_root, read_marker
 from watcherd.session import FIRST_BACKOFF, LONGEST_BACKOFF, Session, open_session
 from watcherd.supervisor import Supervisor
@@ -105,7 +107,6 @@ class Daemon:
     def _work_or_say(self) -> float:
         """One session; returns the seconds until the next one is due."""
         try:
-            self._await_root()
             self._work()
         except RootSuspended as error:
             self._suspend(error)
@@ -126,32 +127,51 @@ class Daemon:
             pulse.beat()
             self._ending.wait(min(left, CHECK))
 
-    def _await_root(self) -> None:
+    def _await_root(self) -> Mode:
         """Before the registry is opened: a root may stay away for days, and an open one writes.
 
-        Another marker than the one we know may have been adopted: the registry tells.
+        Another marker than the one we know may have been adopted: the registry tells, if it is
+        there. None is made then.
         """
         with open_root(self.settings.models.root, None) as root_fd:
-            is_bare = read_marker(root_fd) is None
-        with open_root(self.settings.models.root, self._uuid if is_bare else None):
-            pass
+            marker = read_marker(root_fd)
+        if marker and self._uuid not in (None, marker.uuid):
+            return Mode.WRITE
+        with open_root(self.settings.models.root, self._uuid):
+            return Mode.CREATE
 
     def _work(self) -> None:
         """One session: ends with the root, with its watch, or when told to."""
+        mode = self._await_root()
         with (
-            reconciling(self.settings, DAEMON, known_uuid=self._uuid) as reconciler,
+            reconciling(self.settings, DAEMON, mode=mode, known_uuid=self._uuid) as reconciler,
             self._alone(),
             open_session(self.settings, reconciler) as session,
         ):
+            adopter = self._adopter(reconciler)
             self._session = session
             self._say_started()
             try:
                 reconciler.check_root()
-                self._resume()
+                self._resume(adopter)
                 session.work(self._should_end, self._tell)
             finally:
                 self._session = None
                 self._uuid = reconciler.root.uuid
+
+    def _adopter(self, reconciler: Reconciler) -> str | None:
+        """Who says that the registry's root is the one that we work upon, where it is another.
+
+        Raises RootSuspended where nobody does: a registry below the root comes and goes with it,
+        and knows whatever root it is in.
+        """
+        uuid = reconciler.root.uuid
+        if uuid is None or self._uuid in (None, uuid):
+            return None
+        if adopter := adopter_of(reconciler.registry, uuid):
+            return adopter
+        with open_root(self.settings.models.root, self._uuid):
+            return None
 
     def _is_hopeless(self, error: WatcherdError) -> bool:
         """Whether to end and let a person see to it: another daemon, a damaged registry at start.
@@ -184,9 +204,12 @@ class Daemon:
         notify(READY=1, STATUS=f"suspended: {error.message}")
         self._write_status()
 
-    def _resume(self) -> None:
+    def _resume(self, adopter: str | None) -> None:
+        root = str(self.settings.models.root)
+        if adopter:
+            logs.get().info(logs.ROOT_ADOPTED, root=root, actor=adopter)
         if self._suspended:
-            logs.get().info(logs.ROOT_RESUMED, root=str(self.settings.models.root))
+            logs.get().info(logs.ROOT_RESUMED, root=root)
             self._suspended = ""
 
     def _tell(self) -> None:

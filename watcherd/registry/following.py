@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from watcherd.plan import MARKS, Verb
 from watcherd.registry.history import last_history_id
@@ -37,6 +37,19 @@ def lines_of_others(
         # Mostly there is nothing new, which costs a look at the end of one index.
         found = connection.execute(asked).mappings().all() if newest > after else []
     return [_row(dict(line)) for line in found], newest
+
+
+def adopter_of(registry: Registry, uuid: str) -> str | None:
+    """Who said last that the folder with this marker is the root; None where nobody did."""
+    asked = (
+        select(history.c.actor)
+        .where(history.c.model_id.is_(None), history.c.verb == Verb.ADOPTED)
+        .where(func.json_extract(history.c.details, "$.uuid") == uuid)
+        .order_by(history.c.history_id.desc())
+        .limit(1)
+    )
+    with registry.reading() as connection:
+        return connection.execute(asked).scalar()
 
 
 def _row(line: Row) -> Row:
