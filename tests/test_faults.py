@@ -59,6 +59,21 @@ def test_a_registry_that_is_removed_is_made_anew(
     assert not daemon.events("model.missing")
 
 
+def test_a_registry_whose_log_is_removed_is_opened_anew(
+    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved
+) -> None:
+    registry = tmp_path / "registry.db"
+    daemon = start_daemon(root, "--registry", f"sqlite:///{registry}", settings=QUICK)
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon.wait_for("model.registered")
+    (tmp_path / "registry.db-wal").unlink()
+    (tmp_path / "registry.db-shm").unlink()
+    daemon.wait_for("failure.ended")
+    saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
+    wait_until(lambda: count(registry) == 2)
+    assert len(failures(daemon)) == 1
+
+
 def test_a_registry_on_a_full_disk_is_waited_for(
     root: Path, tmp_path: Path, start_daemon: Start, saved: Saved
 ) -> None:
@@ -224,6 +239,47 @@ def test_a_minute_of_standstill_is_made_up_for(
 
 
 # -- what happens on the disk ----------------------------------------------------------------------
+
+
+def blind_of(root: Path) -> dict[str, str]:
+    """As the daemon itself tells it."""
+    said: dict[str, str] = json.loads((root / ".watcherd/daemon.json").read_text())["blind"]
+    return said
+
+
+@pytest.mark.parametrize("place", ["1h/BTC", "1h/BTC/LSTM", "1h/BTC/LSTM/a.h5"])
+def test_what_may_not_be_read_is_told_once_and_looked_at_when_it_may(
+    root: Path, start_daemon: Start, saved: Saved, place: str
+) -> None:
+    path = saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    quick = QUICK + 'poll = "500ms"\n'
+    daemon = start_daemon(root, settings=quick, within=WITHOUT_PRIVILEGE)
+    daemon.wait_for("model.registered")
+    mode = (root / place).stat().st_mode
+    (root / place).chmod(0)
+    path.write_bytes(saved.h5[1])
+    assert daemon.wait_for("blind.found")["reason"]
+    (root / place).chmod(mode)
+    daemon.wait_for("model.updated")
+    daemon.wait_for("blind.cleared")
+    wait_until(lambda: blind_of(root) == {})
+    assert len(daemon.events("blind.found")) == 1
+    assert not daemon.events("model.missing")
+
+
+def test_a_folder_that_is_shut_stays_a_blind_spot_whatever_happens_beside_it(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    (root / "1h/BTC").chmod(0)
+    daemon = start_daemon(root, settings=QUICK, within=WITHOUT_PRIVILEGE)
+    assert daemon.wait_for("blind.found")["path"] == "1h/BTC"
+    saved.write_h5(root / "1h/loose.h5", 1)
+    daemon.wait_for("model.registered")
+    assert blind_of(root).keys() == {"1h/BTC"}
+    (root / "1h/BTC").rename(root / "1h/ETH")
+    wait_until(lambda: blind_of(root).keys() == {"1h/ETH"})
+    (root / "1h/ETH").chmod(0o755)
 
 
 def test_twelve_hundred_folders_at_once_make_a_short_log_of_valid_lines(

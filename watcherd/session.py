@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from watcherd import journal, logs, naming, pulse
+from watcherd.blindspots import BlindSpots
 from watcherd.config import Settings
 from watcherd.cycle import MANY, Cycle
 from watcherd.errors import Refused, RegistryFull, RootSuspended, WatcherdError
@@ -59,8 +60,9 @@ class Session:
     is_whole: bool = False
     """The first full scan has finished; nothing is pruned before."""
     last: Cycle | None = None
-    blind: dict[str, str] = field(default_factory=dict)
-    """Path -> why it could not be looked at, of all cycles so far."""
+    _blind: BlindSpots = field(init=False)
+    _blind_due: float = 0.0
+    """When to ask next whether what could not be looked at now can, monotonic seconds."""
     _tries: dict[str, int] = field(default_factory=dict)
     """Path -> how often in a row its change no longer held."""
     _footing: Footing = field(init=False)
@@ -90,6 +92,7 @@ class Session:
             "prune": (schedule.prune, self._want_prune),
             "upkeep": (self.upkeep.care.timing, self._want_upkeep),
         }
+        self._blind = BlindSpots(self.reconciler.root.path)
         self._footing = Footing(
             self.reconciler,
             Lookout(models.root, self._put, self._want_look, names, watch.use, watch.poll),
@@ -124,6 +127,7 @@ class Session:
                     on_change()
                 if self.sideline and self.is_whole:
                     self.sideline.turn()
+                self._look_at_blind()
                 self._follow()
 
     def describe(self) -> dict[str, Any]:
@@ -132,7 +136,7 @@ class Session:
             **self._footing.describe(),
             "backlog": self.inbox.backlog,
             "first_scan_done": self.is_whole,
-            "blind": self.blind,
+            "blind": self._blind.places,
             "last_cycle": self.last and journal.counts_of(self.last),
         }
 
@@ -216,7 +220,8 @@ class Session:
         cycle = self.reconciler.cycle(request)
         self.last = cycle
         self._told |= {(one.model_id, one.change.verb) for one in cycle.report.applied}
-        self._note_blind(cycle)
+        self._blind.note(cycle)
+        self._note_tries(cycle)
         if request.scope == ROOT:
             self.is_whole = True
             self._footing.note_whole(cycle.folders)
@@ -224,8 +229,9 @@ class Session:
             self._footing.note_work()
         if cycle.report.applied and self.sideline:
             self.sideline.note_news()
-        is_poll = request == Request(self._footing.lookout.polled, Cause.TIMER)
-        journal.tell_cycle(cycle, self.reconciler.registry, is_routine=is_poll)
+        is_all = request.scope == ROOT != self._footing.lookout.polled
+        is_routine = request.cause is Cause.TIMER and not is_all
+        journal.tell_cycle(cycle, self.reconciler.registry, is_routine=is_routine)
         self.inbox.done(request, cycle.effort)
         self._look_again(cycle)
 
@@ -277,11 +283,14 @@ class Session:
         longer: float = self.settings.watch.settle * 2.0 ** min(tries - 1, 20)
         return min(longer, LONGEST_BACKOFF)
 
-    def _note_blind(self, cycle: Cycle) -> None:
-        """A small cycle tells nothing about the blind spots elsewhere."""
-        for path in [path for path in self.blind if cycle.scope.covers(parent_of(path))]:
-            del self.blind[path]
-        self.blind.update(cycle.blind)
+    def _look_at_blind(self) -> None:
+        """Once every poll."""
+        if (now := time.monotonic()) >= self._blind_due:
+            self._blind_due = now + self.settings.watch.poll
+            self.inbox.put(Request(self._blind.readable(), Cause.TIMER))
+
+    def _note_tries(self, cycle: Cycle) -> None:
+        """A small cycle tells nothing about what lies elsewhere."""
         for path in [path for path in self._tries if cycle.scope.covers(parent_of(path))]:
             if path not in cycle.unfinished:
                 del self._tries[path]

@@ -227,10 +227,11 @@ class Watch:
         return folders([folder, noted] if is_folder else [folder])
 
     def _has_folder(self, path: str) -> bool:
+        """Whether it is there, or nobody can say: below a folder that may not be entered, say."""
         try:
             return stat.S_ISDIR(os.lstat(os.path.join(self._root, path)).st_mode)
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno not in (errno.ENOENT, errno.ENOTDIR)
 
     def _report(self, trouble: Trouble, reason: str) -> None:
         """Tell of trouble, until there is nothing worse to come."""
