@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from watcherd import logs, pulse
@@ -22,6 +23,9 @@ IDLE = 60.0
 """Seconds without work after which the reading child is let go: its pool looks at it ten times a
 second, and it takes 60 MB."""
 
+Identities = tuple[tuple[int, int] | None, ...]
+"""Device and inode of files; None for one that is not there."""
+
 
 @dataclass
 class Footing:
@@ -35,13 +39,13 @@ class Footing:
     _worked_at: float | None = None
     """When the reading child was last of use, monotonic; None while there is none."""
     _wants_reader: bool = False
-    _registry_file: tuple[int, int] | None = None
-    """Its device and inode, of an SQLite registry."""
+    _registry_files: Identities = ()
+    """Its database's and its log's, of an SQLite registry."""
 
     @contextmanager
     def stood_upon(self) -> Iterator[None]:
         """The watch first: what changes before the first look is then noticed, too."""
-        self._registry_file = self._identify_registry()
+        self._registry_files = self._identify_registry()
         try:
             self.lookout.start()
             self.schedule.start()
@@ -123,20 +127,26 @@ class Footing:
 
     def _check_registry(self) -> None:
         """What is written into a file without a name is lost."""
-        if self._identify_registry() != self._registry_file:
+        if self._identify_registry() != self._registry_files:
             raise RegistryError(
                 f"the registry {self.reconciler.registry.url} was removed or replaced while in use",
                 hint="what stands there now is opened, or a new one is made from the disk, without "
                 "marks and history; to have those, stop watcherd and put a copy there",
             )
 
-    def _identify_registry(self) -> tuple[int, int] | None:
+    def _identify_registry(self) -> Identities:
+        """What was written last is in its log, which is there as long as anyone has it open."""
         path = path_of(self.reconciler.registry.url)
-        try:
-            found = path.stat() if path else None
-        except OSError:
-            return None
-        return found and (found.st_dev, found.st_ino)
+        files = (path, path.with_name(f"{path.name}-wal")) if path else ()
+        return tuple(map(_identify, files))
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _give_back() -> None:
