@@ -17,7 +17,7 @@ from tests.inline import reconcile, reconciler_of
 from tests.test_cli import call
 from watcherd.readers.canonical import float32
 from watcherd.readers.summary import DEEPEST, layers
-from watcherd.render.cells import ago, ago_ns
+from watcherd.render.cells import ago, ago_ns, new_table
 from watcherd.render.fitting import Column, Fitting
 
 # -- layers ----------------------------------------------------------------------------------------
@@ -367,6 +367,20 @@ def test_what_is_told_fits_the_terminal(
     done = call("--root", "/nowhere", "--registry", url_of(card), *words.split())
     assert max(map(cell_len, done.out.splitlines())) <= width
     assert LAST[words] in done.out
+
+
+def test_a_long_name_leaves_room_for_what_stands_beside_it(
+    card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = add(card, "1h/BTC/LSTM/b.h5", results={"sharpe_" * 30: 1.25})
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "1.25" in call("--root", "/nowhere", "--registry", url_of(card), "show", str(one)).out
+    console = Console(width=60)
+    table = new_table("layer", "class", "output", "parameters")
+    table.add_row("bidirectional_" * 5, "Bidirectional", "[–, 60, 128]", "5,281")
+    with console.capture() as captured:
+        console.print(table)
+    assert "Bidirectional  [–, 60, 128]  5,281" in captured.get()
 
 
 def test_a_config_that_cannot_be_read_costs_the_layers_alone(

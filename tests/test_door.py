@@ -105,6 +105,11 @@ def test_models_are_listed_filtered_and_sorted_as_by_the_command(registry: Regis
     assert registry.list(state=["missing", "trashed"]) == ()
     with pytest.raises(UsageError, match="colour"):
         registry.list(where="colour = red")
+    with pytest.raises(UsageError, match="no such state: gone") as caught:
+        registry.list(state=["missing", "gone"])
+    assert "trashed" in caught.value.hint
+    with pytest.raises(UsageError, match="no -1 models"):
+        registry.list(limit=-1)
     with pytest.raises(TypeError):
         registry.list(colour="red")  # type: ignore[call-arg]  # a checker finds it, too
 
@@ -113,6 +118,8 @@ def test_the_best_of_each_group_comes_best_first(registry: Registry) -> None:
     assert [one.path for one in registry.best("sharpe", per="ticker")] == [ETH, BTC]
     assert [one.path for one in registry.best("sharpe", mode="min")] == [BTC_OLD]
     assert registry.best("sharpe", per=["interval", "type"], ticker="none") == ()
+    with pytest.raises(UsageError, match="'minimum'"):
+        registry.best("sharpe", mode="minimum")  # type: ignore[arg-type]  # a checker finds it, too
 
 
 def test_the_latest_of_a_family_is_the_newest_then_the_highest_step(tmp_path: Path) -> None:

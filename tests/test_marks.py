@@ -23,7 +23,7 @@ from tests.test_cycle_properties import (
     empty_registry,  # noqa: F401  a fixture
     in_new_root,  # noqa: F401  a fixture
 )
-from watcherd.errors import NoSuchModel, Refused
+from watcherd.errors import NoSuchModel, Refused, visible
 from watcherd.plan import Verb
 from watcherd.reconciler import Reconciler
 from watcherd.registry import By, Filter, Registry
@@ -236,6 +236,9 @@ def test_text_of_any_kind_is_stored_literally_and_never_moves_the_cursor(
     assert call(*at, "pin", f"{LSTM}@{text}").status == 0
     for words in (("show", model), ("history", model)):
         assert not set(call(*at, *words).out) & set("\x1b\x07\t")
+    for words in (("--sort", f"result.{key}"), ("--best", f"{key}:max")):
+        titles = call(*at, "list", *words).out.split("\n")[0]
+        assert visible(key) in titles
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,14 @@ def test_a_group_or_result_that_is_not_known_is_an_error_with_what_is(
     assert "  → " in done.err
 
 
+def test_of_many_results_those_that_may_have_been_meant_are_told(file: Path) -> None:
+    add(file, "1h/BTC/LSTM/a.h5", results={f"a\n{n}": n for n in range(20)} | {"sharpe": 1.0})
+    done = at(file, "list", "--best", "sharp")
+    _, hint = done.err.splitlines()
+    assert "did you mean sharpe? there are: a\\n0, a\\n1, " in hint
+    assert hint.endswith(", ...")
+
+
 @pytest.mark.parametrize(
     ("metric", "mode"),
     [

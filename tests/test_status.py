@@ -184,6 +184,12 @@ def test_it_tells_the_disk_and_the_trash(house: House) -> None:
     assert "not yet a day" in said["forecast"]["why"]
 
 
+@pytest.mark.parametrize("words", [("status",), ("explain", LSTM)])
+def test_its_lines_end_with_their_last_word(house: House, words: tuple[str, ...]) -> None:
+    lines = house(*words).out.removesuffix("\n").split("\n")
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_it_writes_nothing(house: House) -> None:
     before = stamps(house.root)
     assert (house("status").status, house("status", "--wait", "1").status) == (0, 0)

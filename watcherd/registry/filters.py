@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, or_, select
 
+from watcherd.errors import UsageError
+from watcherd.plan import State
 from watcherd.registry.question import Filter
 from watcherd.registry.tables import architecture, model, optimizer, tag
 from watcherd.registry.terms import condition, fits
@@ -19,7 +21,7 @@ def chosen_models(
 ) -> Select[Any]:
     """These columns of the models that pass, with their optimizers at hand.
 
-    Raises UsageError for a condition that makes no sense.
+    Raises UsageError for a state that there is none, and a condition that makes no sense.
     """
     return with_optimizers(*columns).where(*_conditions(connection, chosen))
 
@@ -41,6 +43,11 @@ def _conditions(connection: Connection, chosen: Filter) -> list[ColumnElement[bo
 
 
 def _of_state(chosen: Filter) -> Iterator[ColumnElement[bool]]:
+    unknown = [one for one in chosen.states if one not in tuple(State)]
+    if unknown:
+        raise UsageError(
+            f"no such state: {', '.join(unknown)}", hint="one of: all, " + ", ".join(State)
+        )
     if chosen.states:
         yield model.c.state.in_(chosen.states)
     if chosen.unplaced:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
+from watcherd.errors import UsageError
 from watcherd.plan import State
 
 Mode = Literal["min", "max"]
@@ -45,6 +46,13 @@ class Best:
     per: tuple[str, ...] = ()
     """Columns of ``model``; none for one group of all."""
 
+    def __post_init__(self) -> None:
+        if self.mode not in _MODES:
+            raise UsageError(
+                f"the best {self.metric} is the min or the max, not the {self.mode!r}",
+                hint="the mode is 'min' or 'max'",
+            )
+
     @classmethod
     def of(cls, text: str, per: Sequence[str] = ()) -> Self:
         """Of ``sharpe`` or ``sharpe:max``: without a mode, as the metric's name suggests."""
@@ -69,3 +77,7 @@ class Question:
     """A name that ``terms.term`` knows, descending with a leading ``-``. Without it the best come
     first, or models in the order of their paths."""
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 0:
+            raise UsageError(f"there are no {self.limit} models", hint="a limit is 0 or more")

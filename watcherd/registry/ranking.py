@@ -9,7 +9,7 @@ from watcherd.errors import UsageError
 from watcherd.registry.filters import chosen_models
 from watcherd.registry.question import Best, Filter, Question
 from watcherd.registry.tables import model
-from watcherd.registry.terms import current_result, is_recorded, recorded
+from watcherd.registry.terms import current_result, few, is_recorded, meant, recorded
 
 Row = dict[str, Any]
 
@@ -32,8 +32,12 @@ def is_best(connection: Connection, chosen: Filter, best: Best) -> ColumnElement
     metric that was never recorded: it is a mistyped one more often than a new one.
     """
     if not is_recorded(connection, best.metric):
-        known = ", ".join(recorded(connection)) or "none yet; watcherd record makes some"
-        raise UsageError(f"no result is called {best.metric!r}", hint=f"there are: {known}")
+        known = recorded(connection)
+        there = few(known) or "none yet; watcherd record makes some"
+        raise UsageError(
+            f"no result is called {best.metric!r}",
+            hint=f"{meant(best.metric, known)}there are: {there}",
+        )
     groups = [model.c[name] for name in keys_of(best.per)] if best.per else []
     place = func.row_number().over(
         partition_by=groups or None, order_by=(model.c.modified_at.desc(), model.c.path)

@@ -24,7 +24,7 @@ from sqlalchemy import (
     select,
 )
 
-from watcherd.errors import UsageError
+from watcherd.errors import UsageError, visible
 from watcherd.registry.tables import model, optimizer, result
 from watcherd.scope import is_text
 
@@ -99,15 +99,25 @@ def term(connection: Connection, name: str) -> Term:
 
 def _likely(name: str, known: Sequence[str], metrics: Sequence[str]) -> str:
     """What may have been meant; all there is would fill a terminal."""
+    told = few(metrics)
+    return (
+        f"{meant(name, known)}there are columns (model_id, path, ...: watcherd --json list), "
+        f"{SETTING}KEY, {RESULT}METRIC{', and ' if told else ''}{told}"
+    )
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """A question about those of the known names that are almost this one; empty without any."""
     from difflib import get_close_matches  # here, as few questions name what is not there
 
     close = get_close_matches(name, known)
-    meant = f"did you mean {' or '.join(close)}? " if close else ""
-    told = [*metrics[:_FEW], *(["..."] if len(metrics) > _FEW else [])]
-    return (
-        f"{meant}there are columns (model_id, path, ...: watcherd --json list), {SETTING}KEY, "
-        f"{RESULT}METRIC{', and ' if told else ''}{', '.join(told)}"
-    )
+    return f"did you mean {' or '.join(map(visible, close))}? " if close else ""
+
+
+def few(metrics: Sequence[str]) -> str:
+    """The first of many names, in a line; what they hold cannot break it."""
+    told = [visible(one) for one in metrics[:_FEW]]
+    return ", ".join([*told, *(["..."] if len(metrics) > _FEW else [])])
 
 
 def possible(connection: Connection) -> list[str]:

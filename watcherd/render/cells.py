@@ -38,7 +38,7 @@ def human_size(count: int) -> str:
     raise AssertionError  # the last unit always returns
 
 
-LONG = {"path": 24, "why": 12, "value": 12}
+LONG = {"path": 24, "model": 24, "copy": 12, "why": 12, "value": 12, "metric": 6, "layer": 8}
 """Columns that wrap rather than vanish on a narrow terminal -> their least width."""
 
 

@@ -18,8 +18,8 @@ def members_text(rows: Sequence[Row]) -> RenderableType:
             style="dim",
         )
     columns = (
-        Column("interval", lambda row: cell(row["interval"] or "–")),
-        Column("ticker", lambda row: cell(row["ticker"] or "–")),
+        Column("interval", lambda row: cell(row["interval"] or "–"), from_width=80),
+        Column("ticker", lambda row: cell(row["ticker"] or "–"), from_width=80),
         Column("ensemble", lambda row: cell(row["ensemble_type"])),
         Column("id", lambda row: cell(row["model_id"] or row["copy_id"]), right=True),
         Column("model", lambda row: cell(row["path"] or row["copy_path"])),

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from watcherd.errors import visible
-from watcherd.render.cells import Row, ago, human_size, minute
+from watcherd.render.cells import Lean, Row, ago, human_size, minute
 
 Line = tuple[str, Text]
 """A label, and what stands behind it."""
@@ -25,7 +24,7 @@ _MOST = 10
 
 def explained_text(said: Row, *, now: int) -> RenderableType:
     """Why a path has a row or none, and what becomes of its model. ``now`` is in ns."""
-    table = Table.grid(padding=(0, 2))
+    table = Lean.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in _lines(said, now):

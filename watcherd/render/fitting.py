@@ -66,7 +66,7 @@ def _telling(
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Text]], room: int) -> list[int]:
     """As wide as the widest cell; what is too much the widest columns give, long ones first."""
     widths = [
-        max(len(column.name), *(cell_len(row[at].plain) for row in rows))
+        max(cell_len(column.name), *(cell_len(row[at].plain) for row in rows))
         for at, column in enumerate(columns)
     ]
     least = [LONG.get(column.name, width) for column, width in zip(columns, widths, strict=True)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from watcherd.errors import visible
 from watcherd.render.cells import (
     Row,
     ago,
@@ -51,7 +52,7 @@ def _metric(name: str) -> Column:
         found = row["results"].get(name)
         return cell(None if found is None else f"{found:.4g}")
 
-    return Column(name, value, right=True)
+    return Column(visible(name), value, right=True)
 
 
 def _optimizer(row: Row) -> str | None:

@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from watcherd.errors import visible
-from watcherd.render.cells import Row, ago, cell, count_models, human_size, minute
+from watcherd.render.cells import Lean, Row, ago, cell, count_models, human_size, minute
 from watcherd.render.explain import Line, listed, survey_lines
 
 
 def status_text(said: Row, *, now: int) -> RenderableType:
     """How things stand; ``now`` is in ns since the epoch."""
-    table = Table.grid(padding=(0, 2))
+    table = Lean.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in _lines(said, now):
