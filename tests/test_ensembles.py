@@ -370,6 +370,29 @@ def test_a_model_trained_anew_leaves_its_copy_out_of_date_and_that_is_told_once(
     assert_books_agree(root)
 
 
+@pytest.mark.parametrize("looks", [(), (LSTM, AVERAGE), (AVERAGE, LSTM)])
+def test_a_copy_is_known_although_its_model_was_trained_anew_before_it_was_seen(
+    root: Path,
+    saved: Saved,
+    reconciler: Reconciler,
+    one: int,
+    looks: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure(format="json")
+    cp(root, MODEL, COPY)
+    saved.write_h5(root / MODEL, 1)
+    for scope in (*(folders([look]) for look in looks), ROOT):
+        journal.tell_cycle(reconcile(reconciler, scope), reconciler.registry)
+    assert copies(root) == {COPY: (MODEL, 0)}
+    assert flags(root, MODEL) == (1, "ensemble_average")
+    assert told(root) == [("ensembled", MODEL, "ensemble_average")]
+    warned = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (outdated,) = [line for line in warned if line["event"] == "ensemble.outdated"]
+    assert (outdated["model_id"], outdated["copy_path"]) == (one, COPY)
+    assert_books_agree(root)
+
+
 def test_content_decides_in_whatever_order_things_are_seen(
     root: Path, saved: Saved, reconciler: Reconciler, one: int
 ) -> None:

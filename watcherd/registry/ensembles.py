@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, func, insert, select, update
 
 from watcherd.artifact import Form
 from watcherd.plan import ON_DISK, Applied, Bond, Ensembling, Verb
@@ -63,14 +63,19 @@ _COLUMNS = tuple(model.c[name] for name in One._fields)
 
 
 def model_of(
-    member: One, known: One | None, alike: Iterable[One], meant: int | None = None
+    member: One,
+    known: One | None,
+    alike: Iterable[One],
+    meant: int | None = None,
+    former: One | None = None,
 ) -> int | None:
     """The model_id of what a member of an ensemble is a copy of; None where nothing fits.
 
     ``known``: what it was a copy of until now. ``alike``: the models of its content. ``meant``:
-    what a person had copied there. Content decides between equal names; where even that is equal,
-    the longer agreement of names, then the older model. A copy whose model was trained anew stays
-    its copy, and so does one whose model is gone.
+    what a person had copied there. ``former``: the model that had its content before. Content
+    decides between equal names; where even that is equal, the longer agreement of names, then the
+    older model. A copy whose model was trained anew stays its copy, and so does one whose model is
+    gone.
     """
     fits = [one for one in alike if one.place == member.place and one.name == member.name]
     for one in fits:
@@ -80,8 +85,14 @@ def model_of(
     if known is not None and is_here and known.fingerprint == member.fingerprint:
         return known.model_id
     if fits:
-        return min(fits, key=lambda o: (o.model_name != member.model_name, o.model_id)).model_id
-    return known.model_id if known is not None and is_here else None
+        return _first(member, fits).model_id
+    if known is not None and is_here:
+        return known.model_id
+    return former.model_id if former is not None else None
+
+
+def _first(member: One, fits: Iterable[One]) -> One:
+    return min(fits, key=lambda one: (one.model_name != member.model_name, one.model_id))
 
 
 def join(
@@ -136,6 +147,8 @@ class _Look:
     """Fingerprint -> the models of that content."""
     meant: Mapping[str, copying.Meant]
     """Path -> what a person had copied there."""
+    former: Mapping[int, One]
+    """By the model_id of a member that is no copy yet: the model that had its content before."""
 
     @classmethod
     def at(
@@ -159,13 +172,16 @@ class _Look:
         for one in _find(connection, root_id, model.c.fingerprint, sought, *of_a_type):
             alike[one.fingerprint].append(one)
         paths = [member.path for member in members.values() if member.is_on_disk]
+        former = _find_former(connection, root_id, members.values())
+        known = (*former.values(), *_find(connection, root_id, model.c.model_id, sources))
         return cls(
             writer,
             changed,
             members,
-            {one.model_id: one for one in _find(connection, root_id, model.c.model_id, sources)},
+            {one.model_id: one for one in known},
             alike,
             copying.find(connection, root_id, paths),
+            former,
         )
 
     def model_of(self, member: One) -> int | None:
@@ -179,6 +195,7 @@ class _Look:
             self.known.get(member.copy_of) if member.copy_of is not None else None,
             self.alike.get(member.fingerprint, ()),
             meant.model_id if meant else None,
+            self.former.get(member.model_id),
         )
 
     def news_of(self, member: One, after: int | None) -> list[Ensembling]:
@@ -192,9 +209,16 @@ class _Look:
             news.append(self._tell(Bond.LEFT, was, member, before))
         if now is not None and not stays:
             news.append(self._tell(Bond.JOINED, now, member, member.path))
-        if now is not None and stays and self._has_parted(self.known[now], member):
+        if now is not None and self._is_outdated(now, member, stays=stays):
             news.append(self._tell(Bond.OUTDATED, now, member, member.path))
         return news
+
+    def _is_outdated(self, model_id: int, member: One, *, stays: bool) -> bool:
+        """Whether it is out of date, and was not until now."""
+        if stays:
+            return self._has_parted(self.known[model_id], member)
+        its = self.former.get(member.model_id)
+        return bool(its and its.model_id == model_id and its.fingerprint != member.fingerprint)
 
     def _tell(self, bond: Bond, model_id: int, member: One, path: str) -> Ensembling:
         source = self.known.get(model_id) or self._alike(model_id, member)
@@ -246,6 +270,40 @@ def _find(
             select(*_COLUMNS).where(key.in_(some), model.c.root_id == root_id, *where)
         )
     ]
+
+
+def _find_former(connection: Connection, root_id: int, members: Iterable[One]) -> dict[int, One]:
+    """By member: the model of its name that held its content, as the history tells, and was trained
+    anew before the copy was seen."""
+    found = {}
+    for member in members:
+        if member.copy_of is None and member.is_member and member.is_on_disk:
+            named = [one for one in _beside(connection, root_id, member) if one.name == member.name]
+            if had := _held(connection, named, member.fingerprint):
+                found[member.model_id] = _first(member, had)
+    return found
+
+
+def _beside(connection: Connection, root_id: int, member: One) -> list[One]:
+    """The models of its interval and ticker."""
+    return _find(
+        connection,
+        root_id,
+        model.c.root_id,
+        [root_id],
+        model.c.interval.is_not_distinct_from(member.interval),
+        model.c.ticker.is_not_distinct_from(member.ticker),
+        model.c.type.is_not(None),
+        IS_ON_DISK,
+    )
+
+
+def _held(connection: Connection, models: Sequence[One], fingerprint: str | None) -> list[One]:
+    """Those of the models that were ever of this content."""
+    told = func.json_extract(history.c.details, "$.fingerprint")
+    by_id = {one.model_id: one for one in models}
+    asked = select(history.c.model_id).where(history.c.model_id.in_(by_id), told == fingerprint)
+    return [by_id[model_id] for model_id in connection.execute(asked.distinct()).scalars()]
 
 
 def _set_model(connection: Connection, model_id: int, copy_of: int | None) -> None:
