@@ -472,6 +472,37 @@ def test_of_a_root_that_is_not_there_the_root_is_told(tmp_path: Path, command: s
     done = at(tmp_path / "nowhere", *command.split())
     assert done.status == 10
     assert "nowhere is not there" in done.err
+    assert "  → mount its disk, make the folder, or correct models.root (--root)" in done.err
+
+
+@pytest.mark.parametrize("words", [["status"], ["explain", H5]], ids=["status", "explain"])
+def test_lines_end_with_their_last_word(kept: Path, words: list[str]) -> None:
+    assert not re.search(r" $", at(kept, *words).out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("root", ["nowhere", "config.toml"])
+def test_who_only_reads_learns_that_the_root_is_no_folder(tmp_path: Path, root: str) -> None:
+    done = at(tmp_path / root, "list")
+    assert done.status == 1
+    assert f"there is no registry at {tmp_path}/{root}/.watcherd/registry.db" in done.err
+    assert f"  → there is no folder {tmp_path}/{root} either: check models.root" in done.err
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+@pytest.mark.parametrize(
+    ("option", "status"), [("--root", 10), ("--config", 78)], ids=["the root", "the settings"]
+)
+def test_what_may_not_be_read_is_no_wrong_usage(tmp_path: Path, option: str, status: int) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(0)
+    # Whoever runs the tests may not read it: the owner has no right, root no longer its privilege.
+    humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] * (os.geteuid() == 0)
+    program = [*humble, sys.executable, "-m", "watcherd"]
+    done = subprocess.run([*program, option, locked, "reconcile"], capture_output=True, text=True)
+    assert done.returncode == status
+    assert f"{locked}" in done.stderr
+    assert "Permission denied" in done.stderr
+    assert "  → " in done.stderr
 
 
 @pytest.mark.parametrize("best", ["sharpe:biggest", "sharpe:", ":"])
@@ -513,7 +544,7 @@ def test_status_78_without_any_root_says_what_to_do(monkeypatch: pytest.MonkeyPa
     done = call("list")
     assert done.status == 78
     assert done.err.startswith(
-        "watcherd: no models root is named\n  → --root DIR, or --config FILE"
+        "watcherd: no models root is named\n  → give --root DIR or --config FILE"
     )
 
 
@@ -891,6 +922,8 @@ def test_a_name_counts_from_the_working_folder_too(
 ) -> None:
     monkeypatch.chdir(kept / "1h/BTC/LSTM")
     assert at(kept, "--json", "show", "m.h5").json()["path"] == H5
+    assert at(kept, "--json", "show", "ckpt-3").json()["path"] == CHECKPOINT, "a prefix is no file"
+    assert at(kept, "--json", "reconcile", "--dry-run", "ckpt-3").status == 0
 
 
 def test_the_old_path_of_a_moved_model_says_where_it_went(used: Path) -> None:
@@ -1215,6 +1248,9 @@ def test_prune_tells_first_then_moves_and_restore_brings_back(used: Path, saved:
     assert paths(at(used, "--json", "list", "--state", "trashed")) == [CHECKPOINT]
     assert at(used, "--json", "show", CHECKPOINT).json()["trash"]["reasons"]
     assert at(used, "prune").out.startswith("nothing to prune; ")
+    assert at(used, "--config", os.devnull, "prune").out.startswith(
+        "nothing to prune, as no rule matches; "
+    )
     assert at(used, "restore", CHECKPOINT).status == 0
     assert index.exists()
     back = at(used, "--json", "show", CHECKPOINT).json()

@@ -380,6 +380,15 @@ def test_the_error_lists_each_fault_on_a_line_of_its_own(loaded: Loader) -> None
     assert lines[1].startswith("  log.level = 5: expected ")
 
 
+def test_faults_are_told_in_the_words_of_the_file_not_of_python(loaded: Loader) -> None:
+    with pytest.raises(SettingsError) as refused:
+        loaded("retention.dryrun = true\n[[retention.rule]]\nmax_to_keep = 1\nkeep_best = {}\n")
+    lines = str(refused.value).splitlines()
+    assert any(line.startswith("  retention.dryrun = true: expected ") for line in lines)
+    missing = "  retention.rule[0].keep_best.metric: expected "
+    assert any(line.startswith(missing) for line in lines)
+
+
 @pytest.mark.parametrize(
     ("text", "key", "meant"),
     [

@@ -97,10 +97,14 @@ class Fault:
     key: str
     """Dotted, as in ``retention.rule[0].max_to_keep``."""
     value: object
+    """As written, with booleans as TOML has them; None where nothing is."""
     expected: str
 
     def __str__(self) -> str:
-        return f"{self.key} = {self.value!r}: expected {self.expected}"
+        if self.value is None:
+            return f"{self.key}: expected {self.expected}"
+        value = str(self.value).lower() if isinstance(self.value, bool) else repr(self.value)
+        return f"{self.key} = {value}: expected {self.expected}"
 
 
 class SettingsError(WatcherdError):
@@ -113,7 +117,7 @@ class SettingsError(WatcherdError):
         self.source = source
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         lines = [f"{source}: {count} in the settings", *(f"  {fault}" for fault in self.faults)]
-        super().__init__("\n".join(lines), hint="watcherd config check tells when they are right")
+        super().__init__("\n".join(lines), hint="correct them, then run watcherd config check")
 
 
 class NoSettings(SettingsError):
@@ -122,7 +126,7 @@ class NoSettings(SettingsError):
     def __init__(self, usual: str) -> None:
         super().__init__((), "defaults")
         self.message = "no models root is named"
-        self.hint = f"--root DIR, or --config FILE (else $WATCHERD_CONFIG, else {usual})"
+        self.hint = f"give --root DIR or --config FILE, or set $WATCHERD_CONFIG, or write {usual}"
         self.args = (self.message,)
 
 

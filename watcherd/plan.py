@@ -433,6 +433,10 @@ class Candidate(NamedTuple):
         return (self.family, self.format, self.architecture)
 
 
+UNRULED = "no rule matches"
+"""The reason of what is kept because no rule is about it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Keep or remove, and why."""

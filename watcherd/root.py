@@ -25,7 +25,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _MARKER = "root.json"
 _TURN = "moving.lock"
-_WAIT = "nothing is changed until it is back; watcherd goes on by itself then"
+_WAIT = "nothing is changed until it is back, and a running daemon then goes on by itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,17 @@ def _open(path: Path) -> int:
     try:
         return os.open(path, _FOLDER)
     except OSError as error:
+        todo = "correct models.root (--root)"
         if error.errno in (errno.ENOTDIR, errno.ELOOP) and path.is_symlink():
             why = "has become a symlink"
         elif error.errno == errno.ENOTDIR:
-            why = "is no folder"
+            why = "is not a folder"
         elif error.errno == errno.ENOENT:
-            why = "is not there"
+            why, todo = "is not there", f"mount its disk, make the folder, or {todo}"
         else:
             why = f"cannot be read: {error.strerror}"
-        raise RootSuspended(f"the models root {path} {why}", hint=_WAIT) from None
+            todo = f"let this user read it, or {todo}"
+        raise RootSuspended(f"the models root {path} {why}", hint=f"{todo}; {_WAIT}") from None
 
 
 def _recognise(path: Path, marker: Marker | None, known_uuid: str) -> None:
@@ -80,7 +82,8 @@ def _recognise(path: Path, marker: Marker | None, known_uuid: str) -> None:
     if marker is None:
         raise RootSuspended(
             f"the models root {path} lacks its marker {HOUSE}/{_MARKER}: is its disk mounted?",
-            hint=_WAIT + "; if this folder is to be the root now: watcherd reconcile --adopt-root",
+            hint=f"mount it; {_WAIT}. If this folder is to be the root now: "
+            "watcherd reconcile --adopt-root",
         )
     raise RootSuspended(
         f"{path} is another models root: its marker says {marker.uuid} of {marker.host}, "

@@ -87,7 +87,7 @@ def looking(settings: Settings) -> Iterator[Reconciler]:
         if root is None:
             raise NoRegistry(
                 f"the registry {settings.registry.url} does not know {settings.models.root}",
-                hint="watcherd reconcile makes them acquainted, and so does watcherd run",
+                hint="watcherd reconcile or watcherd run adds it",
             )
         with _reconciler(settings, registry, root, person()) as reconciler:
             yield reconciler

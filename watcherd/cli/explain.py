@@ -3,7 +3,6 @@
 import os
 import time
 from contextlib import suppress
-from glob import escape, iglob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,22 +72,17 @@ def _place_of(root: Path, name: str) -> str | None:
 
     None where it lies outside.
     """
-    from watcherd.cli.places import below_root
+    from watcherd.cli.places import below_root, is_there
 
     path = Path(name)
     places = (root / path, Path.cwd() / path)
-    there = (place for place in places if _is_there(place))
+    there = (place for place in places if is_there(place))
     written = Path(os.path.abspath(next(there, root / path)))
     if written.is_relative_to(root):
         return "" if written == root else written.relative_to(root).as_posix()
     with suppress(UsageError):
         return below_root(root, path)
     return None
-
-
-def _is_there(path: Path) -> bool:
-    """Whether it is on disk; of a checkpoint's prefix only its files are."""
-    return os.path.lexists(path) or any(iglob(f"{escape(str(path))}.*"))
 
 
 def _id_of(root: Path, name: str, place: str | None, reconciler: "Reconciler") -> int | None:

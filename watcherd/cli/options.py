@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 
     from watcherd.config import Settings
 
+# ``readable=False``: a path that may not be read is told by the program, not as wrong usage.
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings file.", show_default=False),
+    typer.Option(
+        "--config", metavar="FILE", help="Settings file.", readable=False, show_default=False
+    ),
 ]
 RootOption = Annotated[
     Path | None,
-    typer.Option("--root", metavar="DIR", help="The models root.", show_default=False),
+    typer.Option(
+        "--root", metavar="DIR", help="The models root.", readable=False, show_default=False
+    ),
 ]
 RegistryOption = Annotated[
     str | None,

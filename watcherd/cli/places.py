@@ -23,9 +23,7 @@ def below_root(root: Path, path: Path) -> str:
 
     Raises UsageError where it lies outside.
     """
-    if (not path.is_absolute() and not os.path.lexists(path.absolute())) or (
-        not path.is_absolute() and os.path.lexists(root / path)
-    ):
+    if not path.is_absolute() and (is_there(root / path) or not is_there(path.absolute())):
         path = root / path
     # The folder is resolved, the name is not: a model may be a symlink's target, never a symlink.
     is_name = path.name not in ("", ".", "..")
@@ -60,7 +58,7 @@ def nowhere(registry: Registry, root: Path, paths: Iterable[Path]) -> list[Path]
     return [
         path
         for path, place in places.items()
-        if not _is_there(root / place)
+        if not is_there(root / place)
         and not (known and is_text(place) and _is_known(registry, known.root_id, place))
     ]
 
@@ -75,7 +73,7 @@ def _is_known(registry: Registry, root_id: int, place: str) -> bool:
     )
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
     """Whether it is on disk, or may be, where nobody may look. Of a checkpoint's prefix only its
     files are."""
     try:

@@ -20,7 +20,11 @@ def add_to(app: typer.Typer) -> None:
         call: Call,
         paths: Annotated[
             list[Path] | None,
-            typer.Argument(metavar="[PATH]...", help="Folders or files; the whole root if none."),
+            typer.Argument(
+                metavar="[PATH]...",
+                readable=False,
+                help="Folders or files; the whole root if none.",
+            ),
         ] = None,
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Only say what differs (exit status 4).")

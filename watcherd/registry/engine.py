@@ -139,13 +139,10 @@ def _check_magic(path: Path, mode: Mode) -> None:
     try:
         with path.open("rb") as file:
             magic = file.read(len(SQLITE_MAGIC))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if mode is Mode.CREATE:
             return
-        raise NoRegistry(
-            f"there is no registry at {path}",
-            hint="watcherd reconcile makes one, and so does watcherd run",
-        ) from None
+        raise NoRegistry(f"there is no registry at {path}", hint=_way_to_one(path)) from None
     except OSError as error:
         raise RegistryError(
             f"the registry {path} cannot be read: {error.strerror}",
@@ -153,6 +150,15 @@ def _check_magic(path: Path, mode: Mode) -> None:
         ) from None
     if magic and magic != SQLITE_MAGIC:
         raise _corrupt(str(path), "it is not an SQLite database")
+
+
+def _way_to_one(path: Path) -> str:
+    """What to do where there is none; by default it is two folders below the models root."""
+    made = "watcherd reconcile makes one, and so does watcherd run"
+    root = path.parent.parent
+    if os.path.isdir(root):
+        return made
+    return f"there is no folder {root} either: check models.root (--root) and registry.url; {made}"
 
 
 def _other(url: str) -> Engine:

@@ -24,12 +24,18 @@ _MOST = 10
 
 def explained_text(said: Row, *, now: int) -> RenderableType:
     """Why a path has a row or none, and what becomes of its model. ``now`` is in ns."""
+    title = Text(visible(said["path"]) or "the models root", style="bold")
+    return Group(title, labelled(_lines(said, now)))
+
+
+def labelled(lines: Iterable[Line]) -> Lean:
+    """Lines as they are printed: all labels in one column, all texts in another."""
     table = Lean.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, text in _lines(said, now):
+    for label, text in lines:
         table.add_row(label, text)
-    return Group(Text(visible(said["path"]) or "the models root", style="bold"), table)
+    return table
 
 
 def _lines(said: Row, now: int) -> Iterator[Line]:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from watcherd.errors import visible
-from watcherd.plan import Purged, Verdict
+from watcherd.plan import UNRULED, Purged, Verdict
 from watcherd.render.cells import Row, cell, count_models, human_size, new_table
 from watcherd.render.trash import unpurged
 
@@ -112,11 +112,16 @@ def _sum(some: Sequence[Row]) -> str:
     return f"{len(some):,} ({human_size(sum(one['size_bytes'] for one in some))})"
 
 
+def _nothing(verdicts: Sequence[Row]) -> str:
+    is_ruled = any(UNRULED not in one["reasons"] for one in verdicts)
+    return "nothing to prune" if is_ruled or not verdicts else f"nothing to prune, as {UNRULED}"
+
+
 def _summary(said: Row) -> Iterator[RenderableType]:
     verb = "would be moved to the trash" if said["dry_run"] else "moved to the trash"
     freed, moved = human_size(said["bytes_freed"]), count_models(said["removed"])
     is_any = said["removed"] or said["failed"]
-    done = f"{moved} {verb}, {freed}" if is_any else "nothing to prune"
+    done = f"{moved} {verb}, {freed}" if is_any else _nothing(said["verdicts"])
     yield Text(f"{done}; {count_models(said['kept'])} kept")
     if said["failed"]:
         yield Text(f"{count_models(said['failed'])} could not be moved", style="red")

@@ -6,18 +6,13 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from watcherd.errors import visible
-from watcherd.render.cells import Lean, Row, ago, cell, count_models, human_size, minute
-from watcherd.render.explain import Line, listed, survey_lines
+from watcherd.render.cells import Row, ago, cell, count_models, human_size, minute
+from watcherd.render.explain import Line, labelled, listed, survey_lines
 
 
 def status_text(said: Row, *, now: int) -> RenderableType:
     """How things stand; ``now`` is in ns since the epoch."""
-    table = Lean.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for label, text in _lines(said, now):
-        table.add_row(label, text)
-    return table
+    return labelled(_lines(said, now))
 
 
 def _lines(said: Row, now: int) -> Iterator[Line]:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from watcherd.plan import NOTHING, Candidate
+from watcherd.plan import NOTHING, UNRULED, Candidate
 from watcherd.retention.guards import Guard, guards_of, guards_within, is_counted, order
 from watcherd.retention.keeps import Keep, Said, keeps_of
 from watcherd.retention.rules import Rule
@@ -84,7 +84,7 @@ def _rule_upon(members: Sequence[Candidate], law: _Law) -> Iterator[_Ruling]:
         says = said.get(one.model_id, ())
         reasons = [words for keep, words in says if keep]
         if number == NO_RULE:
-            reasons.append("no rule matches")
+            reasons.append(UNRULED)
         reasons += [why for guard in within.get(one.group, ()) if (why := guard(one))]
         reasons += [why for guard in law.guards if (why := guard(one))]
         yield bool(reasons), tuple(reasons or [words for _, words in says]), number
