@@ -28,7 +28,7 @@ def explained_text(said: Row, *, now: int) -> RenderableType:
     return Group(title, labelled(_lines(said, now)))
 
 
-def labelled(lines: Iterable[Line]) -> Lean:
+def labelled(lines: Iterable[Line]) -> RenderableType:
     """Lines as they are printed: all labels in one column, all texts in another."""
     table = Lean.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
