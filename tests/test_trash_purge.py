@@ -124,6 +124,15 @@ def test_what_expired_is_gone_and_its_row_marks_and_history_stay(
     assert sum(one["bytes_freed"] for one in details) == emptied.bytes_freed > 0
 
 
+def test_what_was_purged_cannot_be_restored_and_that_is_said(
+    five: list[str], pruner: Pruner
+) -> None:
+    prune(at_once(pruner))
+    (gone, *_) = pruner.purge(Cause.TIMER).purged
+    with pytest.raises(NoSuchModel, match="is not in the trash any more: it was purged"):
+        restore(pruner, gone.model_id)
+
+
 def test_purging_twice_is_the_same_as_once(five: list[str], pruner: Pruner) -> None:
     prune(at_once(pruner))
     pruner.purge(Cause.TIMER)

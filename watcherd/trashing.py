@@ -15,10 +15,10 @@ from watcherd import trash
 from watcherd.cycle import Cycle
 from watcherd.errors import NoSuchModel, TrashError, WatcherdError
 from watcherd.mounts import mounts_below
-from watcherd.plan import Verb
+from watcherd.plan import State, Verb
 from watcherd.reconciler import Reconciler
 from watcherd.recovery import entry_of, manifest_of
-from watcherd.registry import By, Direction, Intent
+from watcherd.registry import By, Direction, Intent, Registry
 from watcherd.registry.intents import Removal, Terms, cancel, find_intents, intend, turn
 from watcherd.root import moving_files, open_root
 from watcherd.scope import Request, folders, is_within
@@ -151,7 +151,7 @@ def _return_batch(reconciler: Reconciler, ids: Sequence[int], by: By, moved: Mov
     registry = reconciler.registry
     with moving(reconciler) as root_fd:
         intents = find_intents(registry, ids)
-        moved.failed |= {one: _not_trashed(one) for one in ids if one not in intents}
+        moved.failed |= {one: _not_trashed(registry, one) for one in ids if one not in intents}
         turn(registry, list(intents), Direction.BACK, by)
         failed = _return_files(root_fd, intents)
         turn(registry, list(failed), Direction.OUT)
@@ -161,9 +161,17 @@ def _return_batch(reconciler: Reconciler, ids: Sequence[int], by: By, moved: Mov
     return {intents[model_id].record.folder for model_id in back}
 
 
-def _not_trashed(model_id: int) -> NoSuchModel:
+def _not_trashed(registry: Registry, model_id: int) -> NoSuchModel:
+    """What was purged, and what never went, is told apart."""
+    row = registry.find(model_id)
+    if row is not None and row["state"] == State.DELETED:
+        return NoSuchModel(
+            f"{row['path']} is not in the trash any more: it was purged",
+            hint=f"watcherd history {model_id} tells when; watcherd trash list shows what is",
+        )
     return NoSuchModel(
-        f"model {model_id} is not in the trash", hint="watcherd trash list shows what is"
+        f"{row['path'] if row else f'model {model_id}'} is not in the trash",
+        hint="watcherd trash list shows what is",
     )
 
 
