@@ -359,6 +359,21 @@ def test_status_3_where_registry_and_disk_differ_in_the_end(used: Path, saved: S
     assert done.json()["differing"] == [{"verb": "registered", "path": "1h/BTC/LSTM/new.h5"}]
 
 
+def test_status_3_where_a_prune_met_a_blind_spot_under_which_nothing_goes(
+    used: Path, saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that was a mount point and is none now."""
+    saved.write_checkpoint(used / "1h/BTC/LSTM/ckpt-4", 3)
+    with monkeypatch.context() as mounted:
+        mounted.setattr(reconciler_room, "mounts_below", lambda _: frozenset({"1h/BTC"}))
+        assert at(used, "reconcile").status == 0
+        assert at(used, "--json", "prune", "--dry-run").json()["removed"] == 1
+    done = at(used, "prune")
+    assert (done.status, (used / f"{CHECKPOINT}.index").exists()) == (3, True)
+    assert "not looked at: 1h/BTC: a mount point that is none now" in done.out
+    assert list(at(used, "--json", "prune").json()["blind"]) == ["1h/BTC"]
+
+
 def test_status_3_where_one_of_several_could_not_be_restored(used: Path, saved: Saved) -> None:
     saved.write_checkpoint(used / "1h/BTC/LSTM/ckpt-4", 3)
     assert at(used, "prune").status == 0

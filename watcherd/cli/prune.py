@@ -34,13 +34,19 @@ def add_to(app: typer.Typer) -> None:
         with reconciling(settings, person(), mode=Mode.WRITE) as reconciler:
             pruner = pruner_of(settings, reconciler)
             try:
-                pruner.look(ROOT, Cause.REQUEST, dry_run)
+                (whole,) = pruner.look(ROOT, Cause.REQUEST, dry_run)
                 pruned = pruner.prune(Cause.REQUEST, dry_run=dry_run, yes=yes)
             finally:
                 # Also where that fails: on a full disk it is what helps.
                 emptied = Emptied() if dry_run else pruner.purge(Cause.REQUEST)
         said = render.pruned(
-            pruned.verdicts, pruned.failed, emptied.purged, emptied.failed, dry_run=pruned.dry_run
+            pruned.verdicts,
+            pruned.failed,
+            emptied.purged,
+            emptied.failed,
+            blind=whole.blind,
+            dry_run=pruned.dry_run,
         )
         call.print(said if call.json else render.pruned_text(said))
-        return Exit.PARTLY if pruned.failed or emptied.failed else Exit.DONE
+        is_part = pruned.failed or emptied.failed or whole.blind
+        return Exit.PARTLY if is_part else Exit.DONE

@@ -1,6 +1,6 @@
 """``reconcile``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -54,12 +54,15 @@ def reconciled_text(said: Row) -> RenderableType:
     if said["changes"]:
         lines.append(Fitting(_COLUMNS, said["changes"]))
     lines += [Text(f"still changing: {visible(path)}", style="yellow") for path in said["settling"]]
-    lines += [
-        Text(f"not looked at: {visible(path) or 'the root'}: {why}", style="yellow")
-        for path, why in said["blind"].items()
-    ]
+    lines += unseen(said["blind"])
     lines.append(Text(_summary(said), style="dim"))
     return Group(*lines)
+
+
+def unseen(blind: Mapping[str, str]) -> Iterator[Text]:
+    """A line for each blind spot."""
+    for path, why in blind.items():
+        yield Text(f"not looked at: {visible(path) or 'the root'}: {why}", style="yellow")
 
 
 def _summary(said: Row) -> str:

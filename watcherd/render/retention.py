@@ -10,6 +10,7 @@ from rich.text import Text
 from watcherd.errors import visible
 from watcherd.plan import UNRULED, Purged, Verdict
 from watcherd.render.cells import Row, cell, count_models, human_size, new_table
+from watcherd.render.cycles import unseen
 from watcherd.render.trash import unpurged
 
 MOST = 20
@@ -22,6 +23,7 @@ def pruned(
     purged: Sequence[Purged],
     unpurged: Mapping[str, str],
     *,
+    blind: Mapping[str, str],
     dry_run: bool,
 ) -> dict[str, Any]:
     """What was decided and done, as JSON."""
@@ -39,6 +41,7 @@ def pruned(
         "purged": len(purged),
         "bytes_purged": sum(one.bytes_freed for one in purged),
         "unpurged": dict(unpurged),
+        "blind": dict(blind),
     }
 
 
@@ -129,3 +132,4 @@ def _summary(said: Row) -> Iterator[RenderableType]:
         size = human_size(said["bytes_purged"])
         yield Text(f"{count_models(said['purged'])} purged from the trash, {size} freed")
     yield from unpurged(said["unpurged"])
+    yield from unseen(said["blind"])
