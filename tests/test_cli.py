@@ -1171,6 +1171,16 @@ def test_json_is_utf8_whatever_lies_on_the_disk(used: Path, saved: Saved) -> Non
     assert "not UTF-8" in str(done.json()["skipped"])
 
 
+def test_what_is_skipped_is_said_by_every_look(root: Path, saved: Saved) -> None:
+    """Also where nothing has changed in its folder since the last one."""
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    os.mkfifo(root / "1h/BTC/LSTM/pipe.h5")
+    assert at(root, "reconcile").status == 0
+    for _ in range(2):
+        said = at(root, "--json", "status", "--wait", "0").json()["skipped"]
+        assert list(said) == ["1h/BTC/LSTM/pipe.h5"]
+
+
 # -- pipes and terminals ---------------------------------------------------------------------------
 
 

@@ -231,8 +231,9 @@ class _Look:
                 return [], []
 
         grouped = group(folder, names, rows, self.naming, fact_in, inside)
-        if not asked:
-            # What lies in other folders, the listing's fingerprint does not tell.
+        if not asked and not grouped.skipped:
+            # What lies in other folders, the listing's fingerprint does not tell; and what is
+            # skipped is said by every look.
             self.fingerprints[folder] = fingerprint
         self.artifacts.update(grouped.artifacts)
         self._take_links(grouped.unfollowed)
