@@ -545,6 +545,12 @@ def test_a_graph_that_is_none_is_unreadable(samples: Path, root: Path, content: 
     assert (reading.outcome, reading.format) == (Outcome.UNREADABLE, Format.SAVED_MODEL)
 
 
+def test_a_git_lfs_pointer_in_place_of_a_graph_is_named(root: Path) -> None:
+    (root / "export").mkdir()
+    (root / "export/saved_model.pb").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    assert "run: git lfs pull" in (only_reading(root).reason or "")
+
+
 def test_a_fingerprint_holds_graph_and_variables(samples: Path, root: Path) -> None:
     for name in "abc":
         shutil.copytree(samples / "module", root / name)

@@ -304,6 +304,13 @@ def test_a_shard_one_byte_short_is_named(shard: int, sharded: Path) -> None:
     assert f"{size - 1:,} of the {size:,} bytes" in (reading.reason or "")
 
 
+def test_a_git_lfs_pointer_in_place_of_an_index_is_named(small: Path) -> None:
+    index_of(small).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    reading = reading_at(small)
+    assert reading.outcome is Outcome.UNREADABLE
+    assert "m.ckpt.index is a git-lfs pointer" in (reading.reason or "")
+
+
 def test_shards_of_an_earlier_save_do_no_harm(sharded: Path) -> None:
     shard_of(sharded, 0, 1).write_bytes(b"another save")
     assert reading_at(sharded).outcome is Outcome.COMPLETE

@@ -11,7 +11,7 @@ from watcherd.plan import Format, Outcome, Reading
 from watcherd.readers import crc32c, index, table, variables
 from watcherd.readers.fingerprint import INDEX_LIMIT
 from watcherd.readers.index import STRING, Index, Variable
-from watcherd.readers.source import Incomplete, Source, Unreadable, opened
+from watcherd.readers.source import GIT_LFS, POINTER, Incomplete, Source, Unreadable, opened
 from watcherd.readers.wire import Malformed
 
 _NAMED = 3
@@ -79,6 +79,8 @@ def _index(source: Source, name: str) -> Index:
     data = source.read(0, source.size)
     if not data:
         raise Incomplete(f"{name} is empty: the save was broken off before it was written")
+    if data.startswith(GIT_LFS):
+        raise Unreadable(f"{name} is {POINTER}")
     if not table.is_whole(data):
         raise Incomplete(
             f"{name} does not end as an index does ({len(data):,} bytes): its last bytes never"

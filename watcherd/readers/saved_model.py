@@ -13,7 +13,7 @@ from typing import Any
 from watcherd.artifact import Artifact, Form, Part, Role
 from watcherd.plan import Description, Format, Outcome, Reading
 from watcherd.readers import bundle, canonical, keras_config
-from watcherd.readers.source import Incomplete, Source, Unreadable, opened
+from watcherd.readers.source import GIT_LFS, POINTER, Incomplete, Source, Unreadable, opened
 from watcherd.readers.wire import BYTES, VARINT, Malformed, integer, nested, varint
 
 GRAPH_LIMIT = 64 << 20
@@ -92,6 +92,8 @@ def _read_graphs(source: Source, artifact: Artifact) -> _Graphs:
     name = head.path.rpartition("/")[2] if head else ""
     if not source.size:
         raise Incomplete(f"{name} is empty: the save was broken off")
+    if source.read(0, len(GIT_LFS)) == GIT_LFS:
+        raise Unreadable(f"{name} is {POINTER}")
     if not name.endswith(".pb"):
         return _Graphs()  # text, or TensorFlow's format for more than 2 GB: not looked into
     try:

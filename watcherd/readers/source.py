@@ -27,6 +27,11 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.
 """open(2): no such file, its folder is none, it is a symlink, a socket, or gone on the server."""
 
 
+GIT_LFS = b"version https://git-lfs"
+"""How a pointer begins that git leaves in the place of a large file."""
+POINTER = "a git-lfs pointer, not the file itself; run: git lfs pull"
+
+
 class Changed(Exception):
     """The file is no longer the one that was scanned: look again."""
 

@@ -9,7 +9,7 @@ bytes as its end, whatever its length).
 import codecs
 from typing import NamedTuple
 
-from watcherd.readers.source import Incomplete, Source, Unreadable
+from watcherd.readers.source import GIT_LFS, POINTER, Incomplete, Source, Unreadable
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LONGEST = 96
@@ -17,7 +17,7 @@ _LONGEST = 96
 _USER_BLOCK = 512
 
 _FOREIGN = (
-    (b"version https://git-lfs", "a git-lfs pointer, not the file itself; run: git lfs pull"),
+    (GIT_LFS, POINTER),
     (b"PK\x03\x04", "a zip archive, not HDF5: perhaps a .keras file under another name"),
     (b"\x1f\x8b", "compressed with gzip, not HDF5; unpack it first"),
     (b"\x93NUMPY", "a NumPy array, not HDF5"),
