@@ -216,8 +216,10 @@ def tensors_by_h5py(path: Path, group: str = "/") -> list[tuple[int, str]]:
     return found
 
 
-def save_by_saver(prefix: Path, *, partitions: int = 1) -> None:
-    """A name-based checkpoint with Adam's slots, its global step at STEPS."""
+def save_by_saver(
+    prefix: Path, *, partitions: int = 1, optimizer: Any = None, padded: bool = False
+) -> None:
+    """A name-based checkpoint with an optimizer's slots, its global step at STEPS."""
     v1 = tf.compat.v1
     split = v1.fixed_size_partitioner(partitions) if partitions > 1 else None
     with tf.Graph().as_default(), v1.Session() as session:
@@ -225,10 +227,11 @@ def save_by_saver(prefix: Path, *, partitions: int = 1) -> None:
             v1.get_variable(f"layer_{number}/kernel", (6, 4), partitioner=split)
         step = v1.train.get_or_create_global_step()
         loss = tf.add_n([tf.reduce_sum(each) for each in v1.trainable_variables()])
-        v1.train.AdamOptimizer().minimize(loss, global_step=step)
+        (optimizer or v1.train.AdamOptimizer()).minimize(loss, global_step=step)
         session.run(v1.global_variables_initializer())
         session.run(step.assign(STEPS))
-        v1.train.Saver().save(session, str(prefix))
+        saver = v1.train.Saver(pad_step_number=padded)
+        saver.save(session, str(prefix), global_step=step if padded else None)
 
 
 def save_in_shards(prefix: Path, shards: int = 3) -> None:

@@ -457,8 +457,9 @@ def test_a_saved_model_of_tensorflow_1(root: Path) -> None:
     assert (reading.description.parameters, reading.description.variables) == (15, 1)
 
 
-def test_a_saved_model_that_keras_3_exports(root: Path) -> None:
-    model = named(made.dense)
+@pytest.mark.parametrize("build", [made.dense, made.lstm, made.gru])  # with no seed, one, several
+def test_a_saved_model_that_keras_3_exports(root: Path, build: Callable[[], Any]) -> None:
+    model = named(build)
     model.export(root / "export", verbose=False)
     reading = only_reading(root)
     assert (reading.outcome, reading.format) == (Outcome.COMPLETE, Format.SAVED_MODEL)

@@ -217,6 +217,35 @@ def test_a_saver_tells_the_global_step_and_whose_slots_there_are(tmp_path: Path)
     assert (told.optimizer.optimizer_type, told.optimizer.learning_rate) == ("Adam", None)
 
 
+SLOTS_OF_TF1: dict[str, Callable[[Any], Any]] = {
+    "Adam": lambda train: train.AdamOptimizer(),
+    "SGD": lambda train: train.MomentumOptimizer(0.1, 0.9),
+    "RMSprop": lambda train: train.RMSPropOptimizer(0.1),
+    "Adagrad": lambda train: train.AdagradOptimizer(0.1),
+    "Adadelta": lambda train: train.AdadeltaOptimizer(0.1),
+    "Ftrl": lambda train: train.FtrlOptimizer(0.1),
+    "none": lambda train: train.GradientDescentOptimizer(0.1),
+}
+
+
+@pytest.mark.parametrize("kind", SLOTS_OF_TF1)
+def test_the_slots_of_tensorflow_1_are_no_parameters(kind: str, tmp_path: Path) -> None:
+    made.save_by_saver(tmp_path / "ckpt", optimizer=SLOTS_OF_TF1[kind](tf.compat.v1.train))
+    told = described(tmp_path / "ckpt")
+    assert (told.parameters, told.step) == (3 * 6 * 4, STEPS)
+    assert (told.optimizer.optimizer_type if told.optimizer else "none") == kind
+
+
+def test_what_a_stateful_layer_remembers_is_no_parameter(tmp_path: Path) -> None:
+    layers = keras.layers
+    stateful = [layers.Input(batch_shape=(4, 6, 3)), layers.LSTM(4, stateful=True)]
+    model = keras.Sequential([*stateful, layers.Dense(1)])
+    model(tf.zeros((4, 6, 3)))
+    tf.train.Checkpoint(model=model).write(str(tmp_path / "ckpt"))
+    assert any("/states/" in name for name, _ in tf.train.list_variables(str(tmp_path / "ckpt")))
+    assert described(tmp_path / "ckpt").parameters == model.count_params()
+
+
 def test_behind_loss_scaling_the_optimizer_that_learns_is_told(tmp_path: Path) -> None:
     model = trained(made.under_policy("mixed_float16")())
     tf.train.Checkpoint(model=model, optimizer=model.optimizer).write(str(tmp_path / "ckpt"))

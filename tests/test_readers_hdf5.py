@@ -246,6 +246,18 @@ def test_weights_of_a_subclassed_model_lie_under_its_attributes(tmp_path: Path) 
     assert (told.parameters, told.variables) == (model.count_params(), len(model.weights))
 
 
+def test_of_several_optimizers_none_has_parameters(tmp_path: Path) -> None:
+    """As of two nets that train against each other: only one optimizer has the usual name."""
+    model = trained(made.subclassed())
+    model.adversary = keras.optimizers.SGD(0.1, momentum=0.9)
+    model.adversary.build(model.trainable_variables)
+    model.save_weights(tmp_path / "model.weights.h5")
+    with h5py.File(tmp_path / "model.weights.h5", locking=False) as file:
+        assert "adversary" in file
+    told = described(tmp_path / "model.weights.h5")
+    assert (told.parameters, told.variables) == (model.count_params(), len(model.weights))
+
+
 def save_old_weights(model: Any, path: Path) -> None:
     """As Keras 1 and 2 do, by the function that Keras 3 kept for whole models."""
     from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group

@@ -17,14 +17,18 @@ _ITERATIONS = tuple(f"/{name}{VALUE}" for name in ("iter", "iterations", "_itera
 _TRAINED = "/_trainable_variables/"
 """Keras 3 optimizers hold on to the weights they train; a weight is named by the shortest way to
 it, and that often leads through the optimizer."""
+_EXPORTED = "_all_variables/"
+"""What Keras 3 exports has all weights twice, the second time under this name."""
 _BOOKKEEPING = (
     "save_counter/",
     "step/",
     "global_step/",
     "keras_api/metrics/",
-    "_all_variables/",  # what Keras 3 exports has all weights twice
+    _EXPORTED,
 )
-_SEEDS = "seed_generator"
+SEEDS = "seed_generator"
+_STATE_OF_RNN = re.compile(rf"/states/[0-9]+{re.escape(VALUE)}$")
+"""What a stateful layer remembers of the last batch."""
 
 _SLOT_OF_TF1 = re.compile(r"/(Adam|AdaMax|RMSProp|Momentum|Adagrad|Adadelta|Ftrl)(?:_\d+)?$")
 _STATE_OF_TF1 = re.compile(
@@ -64,6 +68,10 @@ class Census:
             state = tuple(f"{way}/" for way in self.optimizers)
             return [name for name in self.names if _is_weight(name, state)]
         return [name for name in self.names if not _is_state_of_tf1(name, self.names)]
+
+    def is_export(self) -> bool:
+        """Whether Keras 3 exported it, which numbers weights and seeds alike."""
+        return any(name.startswith(_EXPORTED) for name in self.names)
 
     def counters(self) -> list[list[str]]:
         """What counts training steps, the most telling first; ``save_counter`` counts saves."""
@@ -119,7 +127,9 @@ def type_of_tf1(slots: Collection[str]) -> str | None:
 
 
 def _is_weight(name: str, state: tuple[str, ...]) -> bool:
-    if _SLOT in name or _SEEDS in name or name.startswith(_BOOKKEEPING):
+    if _SLOT in name or SEEDS in name or _STATE_OF_RNN.search(name):
+        return False
+    if name.startswith(_BOOKKEEPING):
         return False
     return not name.startswith(state) or _TRAINED in name
 

@@ -179,10 +179,28 @@ def _new_weights(file: Any) -> list[_Tensor] | None:
         member = file.get_lazy_view(name)
         if not isinstance(member, pyfive.Group):
             return None
-        found += _tensors(member, f"{name}/")
+        if not _is_optimizer(member):
+            found += _tensors(member, f"{name}/")
     if any(tensor.path.split("/")[-2] != "vars" for tensor in found):
         return None
     return [tensor for tensor in found if _NO_WEIGHTS.isdisjoint(tensor.path.split("/"))]
+
+
+def _is_optimizer(group: Any) -> bool:
+    """Whether it is an optimizer under a name of people's own: one of several, say.
+
+    Keras 3 names it, and its first variable counts steps.
+    """
+    state = _member(group, "vars")
+    if state is None or _kind(state) is None:
+        return False
+    count = _number(state, "0")
+    return count is not None and count.dtype.kind in "iu"
+
+
+def _kind(state: Any) -> str | None:
+    """The type of the optimizer whose variables these are, where Keras 3 named it."""
+    return optimizers.known_type(canonical.text(_single(state.attrs.get("name"))) or "")
 
 
 def _trained(file: Any, told: Description) -> _Told:
@@ -202,9 +220,7 @@ def _trained(file: Any, told: Description) -> _Told:
         Format.WEIGHTS_H5,
         told,
         counters=(step,) if step else (),
-        optimizer_type=optimizers.known_type(
-            canonical.text(_single(state.attrs.get("name"))) or ""
-        ),
+        optimizer_type=_kind(state),
         rate=_number(state, "1"),
     )
 

@@ -1,7 +1,7 @@
 """What a complete checkpoint tells about its model, from its index and a few of its scalars."""
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from watcherd.plan import Description, Optimizer
 from watcherd.readers import census, graph, optimizers
@@ -22,8 +22,9 @@ def telling(contents: Index) -> list[Variable]:
     """The variables to read: step counters, an optimizer's settings, and the object graph."""
     taken = census.take(contents.variables)
     names = [name for group in taken.counters() for name in group]
-    if taken.learner() is not None:
-        names += [*taken.settings().values(), graph.KEY]
+    names += taken.settings().values()
+    if taken.learner() is not None or taken.is_export():
+        names.append(graph.KEY)
     found = (contents.variables[name] for name in names if name in contents.variables)
     return [variable for variable in found if _is_small(variable)]
 
@@ -31,7 +32,7 @@ def telling(contents: Index) -> list[Variable]:
 def describe(contents: Index, held: Held) -> Description:
     """Everything that is known of the model; ``held`` may lack what could not be read."""
     taken = census.take(contents.variables)
-    weights = [contents.variables[name] for name in taken.weights()]
+    weights = _weights(taken, contents, held)
     total = tally((dtype, each.elements) for each in weights if (dtype := _dtype(each)))
     values = dict(_values(contents, held))
     return Description(
@@ -52,6 +53,28 @@ def _dtype(variable: Variable) -> str | None:
     """Its name; None for strings and resources, which are no numbers."""
     name = DTYPES.get(variable.dtype, ("", "", 0))[0]
     return None if name == "string" else name or None
+
+
+def _weights(taken: Census, contents: Index, held: Held) -> list[Variable]:
+    """The model's own weights, without the seeds that only the object graph tells in an export."""
+    weights = [contents.variables[name] for name in taken.weights()]
+    if not taken.is_export():
+        return weights
+    whole = [each.name for each in weights if "int" in (_dtype(each) or "")]
+    own = _own_names(whole, held.get(graph.KEY, b""))
+    return [each for each in weights if census.SEEDS not in own.get(each.name, "")]
+
+
+def _own_names(names: Iterable[str], tensor: bytes) -> dict[str, str]:
+    """Variable -> its own name, of those that have one.
+
+    A graph that cannot be read names none; nothing else depends on it.
+    """
+    try:
+        nodes = graph.unpacked(tensor)
+        return {name: own for name in names if (own := graph.own_name(nodes, name))}
+    except Malformed:
+        return {}
 
 
 def _values(contents: Index, held: Held) -> Iterator[tuple[str, float]]:
@@ -81,14 +104,7 @@ def _optimizer(taken: Census, values: Mapping[str, float], held: Held) -> Optimi
 
 
 def _kind(taken: Census, tensor: bytes) -> str | None:
-    """The optimizer's type, from the own names of its variables, which begin with its name.
-
-    A graph that cannot be read names none; nothing else depends on it.
-    """
-    try:
-        nodes = graph.unpacked(tensor)
-        owned = (graph.own_name(nodes, name) for name in taken.state())
-        kinds = (optimizers.known_type(own.partition("/")[0]) for own in owned if own)
-        return next((kind for kind in kinds if kind), None)
-    except Malformed:
-        return None
+    """The optimizer's type, from the own names of its variables, which begin with its name."""
+    owned = _own_names(taken.state(), tensor).values()
+    kinds = (optimizers.known_type(own.partition("/")[0]) for own in owned)
+    return next((kind for kind in kinds if kind), None)
