@@ -1,6 +1,7 @@
 """What an HDF5 file tells: held against Keras, which wrote it, and against the C library."""
 
 import gzip
+import importlib
 import io
 import json
 import os
@@ -115,6 +116,15 @@ def test_output_shapes_are_those_of_keras_or_unknown(model: Any, tmp_path: Path)
     told = described(tmp_path / "model.h5").output_shape
     custom = isinstance(model.layers[0], made.Registered)
     assert told is None if custom else json.loads(told or "null") == shapes(model.outputs)
+
+
+def test_a_layer_s_tensor_may_be_given_by_name(tmp_path: Path) -> None:
+    one, other = keras.Input((6, 2)), keras.Input((9, 3))
+    hidden = keras.layers.Dense(4)(inputs=one)
+    keras.layers.Dense(5)(hidden)
+    model = keras.Model([one, other], [keras.layers.Dense(7)(inputs=other), hidden])
+    model.save(tmp_path / "model.h5")
+    assert described(tmp_path / "model.h5").output_shape == "[[null,9,7],[null,6,4]]"
 
 
 def test_sizes_are_those_that_the_c_library_sees(model: Any, tmp_path: Path) -> None:
@@ -699,6 +709,18 @@ def test_a_layer_makes_of_a_shape_what_keras_makes_of_it(kind: str, tmp_path: Pa
     model.save(tmp_path / "model.h5")
     told = described(tmp_path / "model.h5").output_shape
     assert told == (None if kind in UNTOLD else canonical.dump(shapes(model.outputs)))
+
+
+@pytest.mark.parametrize("version", ["keras", "tf_keras"])
+def test_a_model_may_end_in_a_model(version: str, tmp_path: Path) -> None:
+    """As an autoencoder does, that is made of two models."""
+    k = importlib.import_module(version)
+    prices, code = k.Input((3,)), k.Input((2,))
+    encoder = k.Model(prices, k.layers.Dense(2)(prices))
+    decoder = k.Model(code, k.layers.Dense(3)(code))
+    k.Model(prices, decoder(encoder(prices))).save(tmp_path / "model.h5")
+    told = described(tmp_path / "model.h5")
+    assert (told.input_shape, told.output_shape) == ("[null,3]", "[null,3]")
 
 
 def test_infinities_and_nan_do_not_break_the_architecture(tmp_path: Path, lstm_h5: Path) -> None:

@@ -79,7 +79,7 @@ def _inputs(
 ) -> list[Shape | None]:
     """A layer's input shapes: of the layers it names, or of the one before it."""
     given = [stated or known.get(name) for name, stated in _sources(layer)]
-    return given or [before or _declared(config_of(layer))]
+    return given or [before or _declared(config_of(layer)) or _built(layer)]
 
 
 def _output(layer: Config, given: list[Shape | None]) -> Shape | None:
@@ -118,7 +118,7 @@ def _declared(config: Config) -> Shape | None:
 
 
 def _built(model: Any) -> Shape | None:
-    """The input shape that a model was built with, where its layers tell none."""
+    """The input shape that a model, or a layer of Keras 3, was built with."""
     for holder in (config_of(model), model if isinstance(model, dict) else {}):
         built = holder.get("build_config")
         stated = built.get("input_shape") if isinstance(built, dict) else None
@@ -131,14 +131,16 @@ def _built(model: Any) -> Shape | None:
 def _ends(value: Any) -> list[str]:
     """The layers that ``input_layers`` or ``output_layers`` names.
 
-    One ``[name, node, tensor]``, or several in lists or by key; "" for any but a layer's first use.
+    One ``[name, node, tensor]``, or several in lists or by key; "" for any but a layer's first
+    tensor. Which of its uses it is does not matter: what several give is not told by ``walk``, and
+    a model's first use has the number 1.
     """
     if isinstance(value, dict):
         value = list(value.values())
     if not isinstance(value, list):
         return []
     if value and isinstance(value[0], str):
-        return [value[0] if value[1:3] == [0, 0] else ""]
+        return [value[0] if value[2:3] == [0] else ""]
     return [end for member in value for end in _ends(member)]
 
 
@@ -150,10 +152,17 @@ def _sources(layer: Config) -> list[tuple[str, Shape | None]]:
     if len(nodes) > 1:  # a shared layer: each use may have another shape
         return [("", None)]
     if isinstance(nodes[0], dict):
-        return list(_tensors(nodes[0].get("args")))
+        return list(_tensors(nodes[0].get("args"))) or _named(nodes[0].get("kwargs"))
     node = nodes[0] if isinstance(nodes[0], list) else []
     tensors = [node] if node and isinstance(node[0], str) else node
     return [(str(each[0]), None) for each in tensors if isinstance(each, list) and each]
+
+
+def _named(arguments: Any) -> list[tuple[str, Shape | None]]:
+    """The tensor that a layer was given by name; of several, nobody knows which comes first."""
+    named = arguments.values() if isinstance(arguments, dict) else ()
+    found = list(_tensors(list(named)))
+    return found if len(found) < 2 else [("", None)]
 
 
 def _tensors(value: Any) -> Iterator[tuple[str, Shape | None]]:
