@@ -178,6 +178,54 @@ def test_a_subclassed_model_is_described_by_its_weights(root: Path) -> None:
     assert "Subclassed" in json.loads(told.custom_objects)
 
 
+def test_the_shape_behind_people_s_own_layers_is_known(root: Path) -> None:
+    """Keras 3 stores here what it built each layer with, and in no HDF5 file."""
+    save_keras(root / "a.keras", made.with_custom_layers)
+    assert only_reading(root).description.output_shape == "[null,1]"
+
+
+def test_a_schedule_stands_in_the_config_of_a_keras_file(root: Path) -> None:
+    steps = keras.optimizers.schedules.PiecewiseConstantDecay([100, 200], [0.1, 0.01, 0.001])
+    save_keras(root / "a.keras", optimizer=keras.optimizers.SGD(steps))
+    told = only_reading(root).description.optimizer
+    assert told
+    assert (told.optimizer_type, told.learning_rate) == ("SGD", None)
+    assert json.loads(told.config)["learning_rate"]["config"]["values"] == [0.1, 0.01, 0.001]
+
+
+@keras.saving.register_keras_serializable("Forecast")
+class Halving(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped
+    def __call__(self, step: Any) -> Any:
+        return 0.5**step
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+@keras.saving.register_keras_serializable("Forecast")
+class Hits(keras.metrics.MeanMetricWrapper):  # type: ignore[misc]  # untyped
+    def __init__(self, name: str = "hits", **options: Any) -> None:
+        super().__init__(direction, name=name, **options)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+def direction(truth: Any, forecast: Any) -> Any:
+    return keras.ops.mean(keras.ops.sign(truth) != keras.ops.sign(forecast))
+
+
+def test_of_what_a_model_was_compiled_with_its_makers_own_is_a_custom_object(root: Path) -> None:
+    model = made.dense()
+    metrics = [Hits(), "mae", keras.metrics.RootMeanSquaredError()]
+    made.trained(model, keras.optimizers.SGD(Halving()), loss=direction, metrics=metrics)
+    model.save(root / "own.keras")
+    made.trained(model, loss=keras.losses.mean_squared_error, metrics=[keras.losses.Huber()])
+    model.save(root / "keras's.keras")
+    told = {path: one.description.custom_objects for path, one in readings_of(root).items()}
+    assert told == {"own.keras": '["Halving","Hits","direction"]', "keras's.keras": "[]"}
+
+
 def test_two_saves_of_one_architecture_share_it(root: Path) -> None:
     for number in range(2):
         keras.utils.set_random_seed(number)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from watcherd.plan import Description
+from watcherd.plan import Description, Optimizer
 from watcherd.readers import canonical, optimizers, shapes
-from watcherd.readers.keras_names import LAYERS, OPERATIONS
+from watcherd.readers.keras_names import FUNCTIONS, LAYERS, OPERATIONS
 from watcherd.readers.likeness import likeness
 from watcherd.readers.source import Unreadable
 
@@ -19,6 +19,8 @@ _LAYERS = frozenset(
     {"layers", "layer", "forward_layer", "backward_layer", "cell", "cells", "attention_layer"}
 )
 """Keys under which a config nests layers."""
+_COMPILED = ("loss", "metrics", "weighted_metrics")
+"""Keys of a training config that hold objects."""
 _KERAS = frozenset({"keras", "tf_keras", "builtins", "tensorflow"})
 """Modules, by their first name, whose classes Keras finds by itself."""
 
@@ -43,7 +45,7 @@ def _describe(model: str, training: str | None) -> Description:
         output_shape=shapes.as_json(shapes.outputs(config)),
         loss=_loss(_member(trained, "loss")),
         metrics=_metrics(trained),
-        custom_objects=canonical.dump(sorted({*_unknown(config), *_unknown_optimizer(optimizer)})),
+        custom_objects=_custom_objects(config, trained, optimizer),
         optimizer=optimizer,
         architecture=canonical.dump(config),
         likeness=likeness(config),
@@ -111,14 +113,22 @@ def _flat(stored: Any) -> Iterator[str]:
             yield name
 
 
-def _unknown_optimizer(optimizer: Any) -> Iterator[str]:
-    if optimizer and optimizers.known_type(optimizer.optimizer_type) is None:
-        yield optimizer.optimizer_type
+def _custom_objects(config: Any, trained: Any, optimizer: Optimizer | None) -> str:
+    """What Keras cannot find by itself, of the model and of what it was compiled with."""
+    names = {*_unknown(config, is_layer=True)}
+    for key in _COMPILED:
+        names.update(_unknown(_member(trained, key), is_layer=False))
+    if optimizer:
+        schedule = canonical.parse(optimizer.config).get("learning_rate")
+        names.update(_unknown(schedule, is_layer=False))
+        if optimizers.known_type(optimizer.optimizer_type) is None:
+            names.add(optimizer.optimizer_type)
+    return canonical.dump(sorted(names))
 
 
-def _unknown(config: Any) -> Iterator[str]:
+def _unknown(config: Any, *, is_layer: bool) -> Iterator[str]:
     """The class and function names in a config that Keras cannot find by itself."""
-    nodes: list[tuple[Any, bool]] = [(config, True)]
+    nodes: list[tuple[Any, bool]] = [(config, is_layer)]
     while nodes:
         node, is_layer = nodes.pop()
         if isinstance(node, list):
@@ -144,7 +154,7 @@ def _is_custom(node: dict[str, Any], is_layer: bool) -> bool:
     if not isinstance(name, str) or name.startswith("__"):
         return False
     if name == "function":
-        return isinstance(node["config"], str)
+        return isinstance(node["config"], str) and node["config"] not in FUNCTIONS
     if ">" in name:
         return True
     if "module" in node:

@@ -1,7 +1,8 @@
-"""The classes a stored layer may have without anybody's ``custom_objects``, in Keras 1 to 3.
+"""What a stored object may be called without anybody's ``custom_objects``, in Keras 1 to 3.
 
-From ``keras.layers`` and ``keras.ops`` (3.15), ``tf_keras.layers`` (2.21) and the documentation of
-Keras 1. A functional model of Keras 3 stores operations, such as ``x[:, -1]``, as layers.
+Classes of layers: from ``keras.layers`` and ``keras.ops`` (3.15), ``tf_keras.layers`` (2.21) and
+the documentation of Keras 1. A functional model of Keras 3 stores operations, such as ``x[:, -1]``,
+as layers. Functions: from ``losses``, ``metrics`` and ``activations`` of both.
 """
 
 _LAYERS = """
@@ -77,6 +78,19 @@ _OPERATIONS = """
     Trapezoid Tril Triu TrueDivide Trunc Unfold Unique UnravelIndex Unstack Vander Var Vdot
     VectorizedMap View ViewAsComplex ViewAsReal Vsplit Vstack Where WhileLoop ZerosLike
 """
+_FUNCTIONS = """
+    binary_accuracy binary_crossentropy binary_focal_crossentropy categorical_accuracy
+    categorical_crossentropy categorical_focal_crossentropy categorical_generalized_cross_entropy
+    categorical_hinge celu circle concordance_correlation cosine_similarity ctc dice elu exponential
+    gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh hinge huber kl_divergence leaky_relu
+    linear log_cosh log_sigmoid log_softmax mean_absolute_error mean_absolute_percentage_error
+    mean_squared_error mean_squared_logarithmic_error mish pearson_correlation poisson relu relu6
+    selu sigmoid silu soft_shrink softmax softplus softsign sparse_categorical_accuracy
+    sparse_categorical_crossentropy sparse_plus sparse_sigmoid sparse_top_k_categorical_accuracy
+    sparsemax squared_hinge squareplus swish tanh tanh_shrink threshold top_k_categorical_accuracy
+    tversky
+"""
 
 LAYERS = frozenset(_LAYERS.split())
 OPERATIONS = frozenset(_OPERATIONS.split())
+FUNCTIONS = frozenset(_FUNCTIONS.split())
