@@ -1,7 +1,6 @@
 """Builders of real files: what Keras and TensorFlow save, as the readers' tests need it."""
 
 import contextlib
-import importlib.util
 import os
 import socket
 import struct
@@ -20,7 +19,6 @@ from watcherd.plan import Reading
 from watcherd.readers import crc32c, read, table
 from watcherd.readers.wire import Malformed, varint
 
-HAS_KERAS_2 = importlib.util.find_spec("tf_keras") is not None
 STEPS = 7
 """What the optimizers of these models say they were trained."""
 

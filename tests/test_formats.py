@@ -241,7 +241,6 @@ def test_keras_can_load_the_architecture(root: Path) -> None:
     assert keras.saving.deserialize_keras_object(config).count_params() == model.count_params()
 
 
-@pytest.mark.skipif(not made.HAS_KERAS_2, reason="Keras 2 is not installed")
 def test_a_keras_file_of_keras_2(root: Path) -> None:
     import tf_keras
 
@@ -514,7 +513,6 @@ def test_a_saved_model_that_keras_3_exports(root: Path, build: Callable[[], Any]
     assert reading.description.parameters == model.count_params()
 
 
-@pytest.mark.skipif(not made.HAS_KERAS_2, reason="Keras 2 is not installed")
 def test_a_saved_model_of_keras_2_tells_its_layers(root: Path) -> None:
     import tf_keras
 

@@ -44,12 +44,20 @@ def save_manager(prefix: Path) -> None:
 
 
 def save_keras_2_weights(prefix: Path, legacy: bool = False) -> None:
-    tf_keras = pytest.importorskip("tf_keras")
+    import tf_keras
+
     kinds = tf_keras.optimizers.legacy if legacy else tf_keras.optimizers
     model = tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(4,))])
     model.compile(kinds.Adam(0.002), "mse", metrics=["mae"])
     model.train_on_batch(tf.zeros((2, 4)), tf.zeros((2, 3)))
     model.save_weights(str(prefix))
+
+
+def save_padded(prefix: Path) -> None:
+    """As ``pad_step_number`` names it; moved to the prefix that the tests know."""
+    made.save_by_saver(prefix.with_name("padded"), padded=True)
+    for part in prefix.parent.glob(f"padded-{STEPS:08d}.*"):
+        part.rename(part.with_name(part.name.replace(f"padded-{STEPS:08d}", prefix.name)))
 
 
 def save_every_dtype(prefix: Path) -> None:
@@ -71,6 +79,7 @@ SAVES: dict[str, Callable[[Path], None]] = {
     "Saver": made.save_by_saver,
     "Saver, 3 shards": made.save_in_shards,
     "Saver, partitioned variables": lambda prefix: made.save_by_saver(prefix, partitions=3),
+    "Saver, padded steps": save_padded,
     "save_weights of Keras 2": save_keras_2_weights,
     "save_weights of Keras 2, legacy optimizer": lambda p: save_keras_2_weights(p, legacy=True),
     "every dtype": save_every_dtype,

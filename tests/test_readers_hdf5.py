@@ -162,7 +162,6 @@ def test_only_what_keras_cannot_find_by_itself_is_a_custom_object(
     assert told == sorted(type(each).__name__ for each in own)
 
 
-@pytest.mark.skipif(not made.HAS_KERAS_2, reason="Keras 2 is not installed")
 @pytest.mark.parametrize("legacy", [False, True], ids=["2.11 optimizer", "2.10 optimizer"])
 def test_a_model_of_keras_2_tells_what_keras_2_knows_of_it(tmp_path: Path, legacy: bool) -> None:
     import tf_keras
@@ -182,6 +181,48 @@ def test_a_model_of_keras_2_tells_what_keras_2_knows_of_it(tmp_path: Path, legac
     assert told.optimizer is not None
     assert (told.optimizer.optimizer_type, told.optimizer.learning_rate) == ("Adam", 0.001)
     assert told.metrics == '["mae"]'
+
+
+def two_inputs_of_keras_2(k: Any) -> Any:
+    prices, volume = k.Input((6, 2), name="prices"), k.Input((3,), name="volume")
+    inner = k.Sequential([k.layers.LSTM(4, input_shape=(6, 2))], name="inner")
+    joined = k.layers.Concatenate()([inner(prices), volume])
+    ends = [k.layers.Dense(1, name="up")(joined), k.layers.Dense(2, name="size")(joined)]
+    return k.Model([prices, volume], ends)
+
+
+KINDS_OF_KERAS_2: dict[str, Callable[[Any], Any]] = {
+    "bidirectional gru": lambda k: k.Sequential(
+        [k.layers.Bidirectional(k.layers.GRU(3), input_shape=(6, 2)), k.layers.Dense(1)]
+    ),
+    "two inputs and outputs, a model within": two_inputs_of_keras_2,
+    "names split over attributes": lambda k: k.Sequential(
+        [k.layers.Dense(1, name=f"d{n}_{'x' * 1700}", input_shape=(1,)) for n in range(40)]
+    ),
+    "float16": lambda k: k.Sequential([k.layers.Dense(2, input_shape=(3,), dtype="float16")]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_KERAS_2)
+def test_models_of_keras_2_are_told_as_keras_2_and_the_c_library_see_them(
+    kind: str, tmp_path: Path
+) -> None:
+    import tf_keras
+
+    model = KINDS_OF_KERAS_2[kind](tf_keras)
+    rate = tf_keras.optimizers.schedules.CosineDecay(0.1, 100)
+    model.compile(tf_keras.optimizers.SGD(rate), "mse")
+    model.save(tmp_path / "model.h5")
+    told = described(tmp_path / "model.h5")
+    assert told.depth == len(model.get_config()["layers"])
+    assert told.input_shape == canonical.dump(shapes(model.inputs))
+    assert told.output_shape == canonical.dump(shapes(model.outputs))
+    stored = made.tensors_by_h5py(tmp_path / "model.h5", "model_weights")
+    assert told.parameters == model.count_params() == sum(elements for elements, _ in stored)
+    assert (told.variables, {told.dtype}) == (len(stored), {dtype for _, dtype in stored})
+    assert told.optimizer is not None
+    assert (told.optimizer.optimizer_type, told.optimizer.learning_rate) == ("SGD", None)
+    assert json.loads(told.optimizer.config)["learning_rate"]["class_name"] == "CosineDecay"
 
 
 # --- optimizers -------------------------------------------------------------------------------
@@ -293,7 +334,6 @@ def test_long_names_are_really_split_over_attributes(tmp_path: Path) -> None:
         assert "layer_names" not in file.attrs
 
 
-@pytest.mark.skipif(not made.HAS_KERAS_2, reason="Keras 2 is not installed")
 @pytest.mark.parametrize("name", ["w.h5", "w.weights.h5"])
 def test_weights_of_keras_2_leave_out_metrics_and_optimizer(name: str, tmp_path: Path) -> None:
     import tf_keras
