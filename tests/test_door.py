@@ -250,7 +250,8 @@ def test_weights_are_opened_with_the_architecture_that_their_user_names(
     with pytest.raises(Refused) as caught:
         registry.open_model(WEIGHTS)
     (model,) = registry.list(where=f"path = {BTC_OLD}")
-    assert f"{model.architecture_id} (Sequential" in caught.value.hint
+    assert f"{model.architecture_id} (Sequential, of 4 models); " in caught.value.hint
+    assert caught.value.hint.endswith("(Sequential, of 1 model)")
     opened = registry.open_model(WEIGHTS, architecture=model.architecture_id)
     # The weights are of the training whose whole model was saved there.
     expected = registry.open_model(BTC_OLD)(SERIES)

@@ -234,7 +234,11 @@ def _to_open(
         fingerprint=row["fingerprint"],
         parts=tuple(sorted(map(_part, row["files_seen"]), key=lambda part: part.path)),
         architecture=config,
-        fits=[f"{fit.architecture_id} ({fit.class_name}, {fit.models} models)" for fit in fits],
+        fits=[
+            f"{fit.architecture_id} ({fit.class_name}, of {fit.models} "
+            f"{'model' if fit.models == 1 else 'models'})"
+            for fit in fits
+        ],
     )
 
 
