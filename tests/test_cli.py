@@ -932,13 +932,25 @@ def test_a_model_is_shown_by_any_of_its_names(
     assert path in at(kept, "show", words).out
 
 
+@pytest.mark.parametrize("path", [H5, CHECKPOINT])
+@pytest.mark.parametrize("folder", ["1h/BTC/LSTM", "1h", ".."])
 def test_a_name_counts_from_the_working_folder_too(
-    kept: Path, monkeypatch: pytest.MonkeyPatch
+    kept: Path, monkeypatch: pytest.MonkeyPatch, path: str, folder: str
 ) -> None:
-    monkeypatch.chdir(kept / "1h/BTC/LSTM")
-    assert at(kept, "--json", "show", "m.h5").json()["path"] == H5
-    assert at(kept, "--json", "show", "ckpt-3").json()["path"] == CHECKPOINT, "a prefix is no file"
-    assert at(kept, "--json", "reconcile", "--dry-run", "ckpt-3").status == 0
+    monkeypatch.chdir(kept / folder)
+    name = os.path.relpath(kept / path)
+    assert at(kept, "--json", "show", name).json()["path"] == path
+    assert at(kept, "--json", "reconcile", "--dry-run", name).status == 0
+
+
+@pytest.mark.parametrize("path", [H5, CHECKPOINT])
+def test_a_name_counts_from_the_working_folder_also_of_what_is_in_the_trash(
+    used: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(used.parent)
+    name = f"{used.name}/{path}"
+    assert at(used, "rm", "--force", name).out == f"{name}: moved to the trash\n"
+    assert at(used, "--json", "restore", name).json()[0]["restored"]
 
 
 def test_the_old_path_of_a_moved_model_says_where_it_went(used: Path) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
@@ -121,12 +121,21 @@ def _is_in(registry: Registry, model_id: int, state: State | None) -> bool:
     return row is not None and row["state"] == state
 
 
-def _places_meant(root: Path, name: str) -> tuple[str, ...]:
-    """The path, and the prefix if it is that of a checkpoint's file: of one that moved away, the
-    registry knows no more than its prefix."""
-    place = below_root(root, Path(name))
-    part = naming.part_of(place.rpartition("/")[2])
-    return (place, f"{parent_of(place)}/{part.artifact}".lstrip("/")) if part else (place,)
+def _places_meant(root: Path, name: str) -> Iterator[str]:
+    """What a path may mean: itself, and the prefix if it is that of a checkpoint's file, as of one
+    that moved away the registry knows no more; and each from the working folder, where no file
+    tells of a model that is gone from where its path counts."""
+    path = Path(name)
+    for one in (path,) if path.is_absolute() else (path, path.absolute()):
+        try:
+            place = below_root(root, one)
+        except UsageError:
+            if one is path:
+                raise
+            return
+        yield place
+        if part := naming.part_of(place.rpartition("/")[2]):
+            yield f"{parent_of(place)}/{part.artifact}".lstrip("/")
 
 
 def _way_on(root: Path, name: str) -> str:
