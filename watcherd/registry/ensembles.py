@@ -6,7 +6,7 @@ no crash leaves the two at odds.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -77,7 +77,7 @@ def model_of(
     older model. A copy whose model was trained anew stays its copy, and so does one whose model is
     gone.
     """
-    fits = [one for one in alike if one.place == member.place and one.name == member.name]
+    fits = _fits(member, alike)
     for one in fits:
         if one.model_id == meant:
             return meant
@@ -89,6 +89,11 @@ def model_of(
     if known is not None and is_here:
         return known.model_id
     return former.model_id if former is not None else None
+
+
+def _fits(member: One, models: Iterable[One]) -> list[One]:
+    """Those of the models that it may be a copy of, by where it lies and its name."""
+    return [one for one in models if one.place == member.place and one.name == member.name]
 
 
 def _first(member: One, fits: Iterable[One]) -> One:
@@ -172,7 +177,13 @@ class _Look:
         for one in _find(connection, root_id, model.c.fingerprint, sought, *of_a_type):
             alike[one.fingerprint].append(one)
         paths = [member.path for member in members.values() if member.is_on_disk]
-        former = _find_former(connection, root_id, members.values())
+        strangers = [
+            member
+            for member in members.values()
+            if member.copy_of is None and member.is_member and member.is_on_disk
+            if not _fits(member, alike[member.fingerprint])
+        ]
+        former = _find_former(connection, root_id, strangers)
         known = (*former.values(), *_find(connection, root_id, model.c.model_id, sources))
         return cls(
             writer,
@@ -275,27 +286,34 @@ def _find(
 def _find_former(connection: Connection, root_id: int, members: Iterable[One]) -> dict[int, One]:
     """By member: the model of its name that held its content, as the history tells, and was trained
     anew before the copy was seen."""
-    found = {}
+    at: defaultdict[tuple[str | None, str | None], list[One]] = defaultdict(list)
     for member in members:
-        if member.copy_of is None and member.is_member and member.is_on_disk:
-            named = [one for one in _beside(connection, root_id, member) if one.name == member.name]
-            if had := _held(connection, named, member.fingerprint):
+        at[member.place].append(member)
+    found = {}
+    for place, some in at.items():
+        beside = _find_beside(connection, root_id, place, {member.name for member in some})
+        for member in some:
+            if had := _held(connection, _fits(member, beside), member.fingerprint):
                 found[member.model_id] = _first(member, had)
     return found
 
 
-def _beside(connection: Connection, root_id: int, member: One) -> list[One]:
-    """The models of its interval and ticker."""
-    return _find(
-        connection,
-        root_id,
-        model.c.root_id,
-        [root_id],
-        model.c.interval.is_not_distinct_from(member.interval),
-        model.c.ticker.is_not_distinct_from(member.ticker),
+def _find_beside(
+    connection: Connection,
+    root_id: int,
+    place: tuple[str | None, str | None],
+    names: Collection[str],
+) -> list[One]:
+    """The models of an interval and ticker that bear one of some names."""
+    interval, ticker = place
+    of_a_place = (
+        model.c.interval.is_not_distinct_from(interval),
+        model.c.ticker.is_not_distinct_from(ticker),
         model.c.type.is_not(None),
         IS_ON_DISK,
     )
+    models = _find(connection, root_id, model.c.root_id, [root_id], *of_a_place)
+    return [one for one in models if one.name in names]
 
 
 def _held(connection: Connection, models: Sequence[One], fingerprint: str | None) -> list[One]:
