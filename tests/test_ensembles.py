@@ -393,6 +393,20 @@ def test_a_copy_is_known_although_its_model_was_trained_anew_before_it_was_seen(
     assert_books_agree(root)
 
 
+@pytest.mark.parametrize("looks", [(), (LSTM, AVERAGE), (AVERAGE, LSTM)])
+def test_a_copy_is_known_although_its_model_was_gone_before_it_was_seen(
+    root: Path, reconciler: Reconciler, one: int, looks: tuple[str, ...]
+) -> None:
+    cp(root, MODEL, COPY)
+    rm(root, MODEL)
+    for scope in (*(folders([look]) for look in looks), ROOT):
+        reconcile(reconciler, scope)
+    assert copies(root) == {COPY: (MODEL, 1)}
+    assert flags(root, MODEL) == (1, "ensemble_average")
+    assert told(root) == [("ensembled", MODEL, "ensemble_average")]
+    assert_books_agree(root)
+
+
 def test_content_decides_in_whatever_order_things_are_seen(
     root: Path, saved: Saved, reconciler: Reconciler, one: int
 ) -> None:

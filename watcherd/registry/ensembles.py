@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, Connection, func, insert, select, update
 
 from watcherd.artifact import Form
-from watcherd.plan import ON_DISK, Applied, Bond, Ensembling, Verb
+from watcherd.plan import ON_DISK, Applied, Bond, Ensembling, State, Verb
 from watcherd.registry import copying
 from watcherd.registry.intents import By
 from watcherd.registry.lines import find_meant, line
@@ -229,7 +229,9 @@ class _Look:
         if stays:
             return self._has_parted(self.known[model_id], member)
         its = self.former.get(member.model_id)
-        return bool(its and its.model_id == model_id and its.fingerprint != member.fingerprint)
+        if its is None or its.model_id != model_id or not its.is_on_disk:
+            return False
+        return its.fingerprint != member.fingerprint
 
     def _tell(self, bond: Bond, model_id: int, member: One, path: str) -> Ensembling:
         source = self.known.get(model_id) or self._alike(model_id, member)
@@ -285,7 +287,7 @@ def _find(
 
 def _find_former(connection: Connection, root_id: int, members: Iterable[One]) -> dict[int, One]:
     """By member: the model of its name that held its content, as the history tells, and was trained
-    anew before the copy was seen."""
+    anew, or gone by itself, before the copy was seen."""
     at: defaultdict[tuple[str | None, str | None], list[One]] = defaultdict(list)
     for member in members:
         at[member.place].append(member)
@@ -294,7 +296,8 @@ def _find_former(connection: Connection, root_id: int, members: Iterable[One]) -
         beside = _find_beside(connection, root_id, place, {member.name for member in some})
         for member in some:
             if had := _held(connection, _fits(member, beside), member.fingerprint):
-                found[member.model_id] = _first(member, had)
+                here = [one for one in had if one.is_on_disk]
+                found[member.model_id] = _first(member, here or had)
     return found
 
 
@@ -304,13 +307,14 @@ def _find_beside(
     place: tuple[str | None, str | None],
     names: Collection[str],
 ) -> list[One]:
-    """The models of an interval and ticker that bear one of some names."""
+    """The models of an interval and ticker that bear one of some names, those gone by themselves
+    among them."""
     interval, ticker = place
     of_a_place = (
         model.c.interval.is_not_distinct_from(interval),
         model.c.ticker.is_not_distinct_from(ticker),
         model.c.type.is_not(None),
-        IS_ON_DISK,
+        model.c.state.in_(sorted({*ON_DISK, State.MISSING})),
     )
     models = _find(connection, root_id, model.c.root_id, [root_id], *of_a_place)
     return [one for one in models if one.name in names]
