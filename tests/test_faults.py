@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import VARIANTS, RunningDaemon, Saved, on_disk, wait_until, watcherd
-from tests.namespace import has_namespaces, namespace
+from tests.namespace import HOUSE, has_namespaces, namespace
 from tests.test_root_faults import WITHOUT_PRIVILEGE
 from tests.test_supervision import readers_of
 from tests.truth import truth
@@ -236,6 +236,24 @@ def test_a_minute_of_standstill_is_made_up_for(
     wait_until(lambda: len(daemon.events("model.registered")) == 2, 10)
     assert not daemon.events("watch.lost")
     assert daemon.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param('chmod 0 "$0"; ', id="one that its user may not enter"),
+        pytest.param('rmdir "$0"; ', id="one that is gone"),
+    ],
+)
+def test_it_works_from_any_folder(root: Path, tmp_path: Path, saved: Saved, before: str) -> None:
+    """``sudo -u`` leaves whoever uses it in a home that is another's."""
+    home = tmp_path / "home"
+    home.mkdir()
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    enter = ("sh", "-c", f'cd "$0"; {before}exec "$@"', str(home), *WITHOUT_PRIVILEGE)
+    done = watcherd(root, "reconcile", within=enter, env={**os.environ, "PYTHONPATH": str(HOUSE)})
+    assert on_disk(root) == {"1h/BTC/LSTM/a.h5": "present"}
+    assert done.stderr == ""
 
 
 # -- what happens on the disk ----------------------------------------------------------------------

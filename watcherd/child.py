@@ -126,12 +126,22 @@ class Child(Generic[T, R]):
     def _start(self) -> "ProcessPool":
         from pebble import ProcessPool
 
+        _leave_closed_folder()
         return ProcessPool(
             max_workers=self._workers,
             initializer=_begin,
             initargs=[self._memory, self._prepare],
             context=multiprocessing.get_context("spawn"),
         )
+
+
+def _leave_closed_folder() -> None:
+    """multiprocessing sends a child to this process's folder, by its name. It would die of one that
+    is gone, or closed to its user, as root's home is to ``sudo -u``."""
+    try:
+        os.chdir(os.getcwd())
+    except OSError:
+        os.chdir("/")
 
 
 def _result_of(future: Future[list[R]], seconds: float) -> list[R] | Broken:
