@@ -58,6 +58,20 @@ def test_a_file_moved_away_with_a_symlink_left_in_its_place_is_moved(
     assert settled(reconciler)
 
 
+def test_what_moved_to_a_folder_that_is_yet_to_be_looked_at_is_not_called_missing(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    """Of a folder made a moment before no event told what was moved there: it was not watched."""
+    old = saved.write_h5(root / FOLDER / "m.h5")
+    reconcile(reconciler)
+    new = root / "4h/ETH/GRU/m.h5"
+    new.parent.mkdir(parents=True)
+    old.rename(new)
+    reconciler.coming = lambda: tree("4h")
+    assert dict(reconcile(reconciler, folders([FOLDER])).counts) == {"moved": 1}
+    assert settled(reconciler)
+
+
 def test_a_graph_that_stays_behind_is_no_model(
     root: Path, reconciler: Reconciler, saved: Saved
 ) -> None:

@@ -159,6 +159,7 @@ def test_events_are_followed_without_any_timer(
     moved = daemon.wait_for("model.moved")
     assert moved["model_id"] == registered["model_id"]
     assert (moved["from_path"], moved["path"]) == ("1h/BTC/LSTM/a.h5", "4h/ETH/LSTM/b.h5")
+    assert not daemon.events("model.missing")
     b.unlink()
     assert daemon.wait_for("model.missing")["model_id"] == registered["model_id"]
     saved.write_h5(b)

@@ -160,6 +160,21 @@ def test_a_folder_in_a_tree_that_is_due_later_does_not_wait_for_it(
     assert taken(inbox) == ROOT
 
 
+def test_it_tells_which_trees_are_about_to_come_out(inbox: Inbox, clock: Clock) -> None:
+    """But for the root's, and for one that rests: to look at these early would cost too much."""
+    for scope in (tree("4h"), folders([LSTM]), tree("1d")):
+        inbox.put(Request(scope, Cause.EVENT))
+    assert inbox.coming() == tree("4h", "1d")
+    clock.now += SETTLE
+    assert taken(inbox)
+    inbox.done(Request(tree("4h"), Cause.EVENT), 1.0)
+    for scope in (tree("4h"), tree("1d")):
+        inbox.put(Request(scope, Cause.EVENT))
+    assert inbox.coming() == tree("1d")
+    inbox.put(Request(ROOT, Cause.TIMER))
+    assert "" not in inbox.coming().trees
+
+
 @pytest.mark.parametrize(
     ("causes", "label"),
     [

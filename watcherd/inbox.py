@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from watcherd.scope import Cause, Request, Scope, is_within, lineage, parent_of
+from watcherd.scope import Cause, Request, Scope, is_within, lineage, parent_of, tree
 
 REST = 10
 """A scope rests this many times as long as its last scan took, so scans take a tenth of a core."""
@@ -117,6 +117,14 @@ class Inbox:
                 self._changed.wait(self._seconds_left(now, give_up))
         return None
 
+    def coming(self) -> Scope:
+        """The trees, but for the root's, that wait and will be handed out within ``settle``."""
+        with self._changed:
+            soon = self._clock() + self._settle
+            groups = [group for group in self._groups() if self._ready_at(group) <= soon]
+        places = (place for group in groups for place in group.places)
+        return tree(*(place.path for place in places if place.is_tree and place.path))
+
     def done(self, request: Request, seconds: float) -> None:
         """Say what the look at a taken request cost: its places rest ten times as long.
 
@@ -169,9 +177,9 @@ class Inbox:
         if place in self._waiting:
             return place
         for path in lineage(place.path):
-            group = self._waiting.get(tree := _Place(path, is_tree=True))
+            group = self._waiting.get(above := _Place(path, is_tree=True))
             if group and self._ready_at(group) <= due:
-                return tree
+                return above
         return place
 
     def _keep(self, group: _Group) -> None:

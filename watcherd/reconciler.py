@@ -91,6 +91,8 @@ class Reconciler:
     """Artifacts in one part of a large cycle."""
     between: Callable[[], None] = _nothing
     """Called between the parts of a large cycle: what is due meanwhile need not wait."""
+    coming: Callable[[], Scope] = Scope
+    """Where folders appeared of late: what is gone elsewhere may be in them."""
     mounts: frozenset[str] | None = None
     """Mount points below the root, known so far; None until the registry was asked."""
     links: frozenset[str] | None = None
@@ -189,9 +191,13 @@ class Reconciler:
         """Look, conclude and apply for one part of a scope.
 
         One folder may hold a hundred thousand new models: no more than make a slice are read at
-        once. A possible move widens the scope to the folder it came from, and looks anew.
+        once. A possible move widens the scope to the folder it came from, and looks anew; where
+        something is gone, to the folders that appeared meanwhile, which were made for it, perhaps:
+        no event tells of a move to a folder that is not watched yet.
         """
         look = self._look(job, scope, snapshot, known)
+        if final and look.work.gone and (wider := scope | self.coming()) != scope:
+            look = self._look(job, wider, None, {})
         read: dict[str, tuple[tuple[Part, ...], Reading]] = {}
         while True:
             work, left = look.work.split(self.slice)

@@ -106,6 +106,7 @@ class Session:
         """
         with self._footing.stood_upon():
             self.reconciler.between = self._let_small_ones_pass
+            self.reconciler.coming = self.inbox.coming
             self.inbox.put(Request(ROOT, Cause.STARTUP))
             self.upkeep_wanted.set()
             self._followed = self.reconciler.registry.last_history_id()
