@@ -44,8 +44,6 @@ REGISTRY_COMPACTED = "registry.compacted"
 FAILURE_RAISED = "failure.raised"
 FAILURE_ENDED = "failure.ended"
 
-LEVELS = ("debug", "info", "warning", "error")
-
 _MODEL_KEYS = ("model_id", "path", "interval", "ticker", "type", "format", "cause")
 _ORDER = ("timestamp", "level", "event", *_MODEL_KEYS)
 

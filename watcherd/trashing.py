@@ -94,7 +94,7 @@ def _move_batch(
         at = datetime.fromtimestamp(terms.now / 1e9, UTC)
         wanted = {trash.trash_path_for(one.model_id, at): one for one in removals}
         intents = intend(registry, wanted, terms)
-        failed = _move_files(root_fd, intents)
+        failed = _move_files(root_fd, intents, Direction.OUT)
         unmoved = [one for one in failed if _is_unmoved(root_fd, intents[one])]
         cancel(registry, unmoved)
     scope = folders(intent.record.folder for intent in intents.values())
@@ -105,7 +105,9 @@ def _move_batch(
     moved.done |= intents.keys() - failed.keys()
 
 
-def _move_files(root_fd: int, intents: Mapping[int, Intent]) -> dict[int, TrashError]:
+def _move_files(
+    root_fd: int, intents: Mapping[int, Intent], direction: Direction
+) -> dict[int, TrashError]:
     """model_id -> why it could not be moved."""
     failed: dict[int, TrashError] = {}
     entries = []
@@ -113,10 +115,13 @@ def _move_files(root_fd: int, intents: Mapping[int, Intent]) -> dict[int, TrashE
         try:
             entry = entry_of(intent)
             entries.append(entry)
-            trash.move_out(root_fd, entry, manifest_of(intent), sync=False)
+            if direction is Direction.OUT:
+                trash.move_out(root_fd, entry, manifest_of(intent), sync=False)
+            else:
+                trash.bring_back(root_fd, entry, sync=False)
         except TrashError as error:
             failed[model_id] = error
-    # Each folder once for the batch: one wait for the disk a model is ten times slower.
+    # Each folder once for the batch: to wait for the disk after each model is ten times slower.
     with suppress(TrashError):  # they have moved; a disk that fails will say so by itself
         trash.sync_folders(root_fd, entries)
     return failed
@@ -153,7 +158,7 @@ def _return_batch(reconciler: Reconciler, ids: Sequence[int], by: By, moved: Mov
         intents = find_intents(registry, ids)
         moved.failed |= {one: _not_trashed(registry, one) for one in ids if one not in intents}
         turn(registry, list(intents), Direction.BACK, by)
-        failed = _return_files(root_fd, intents)
+        failed = _move_files(root_fd, intents, Direction.BACK)
         turn(registry, list(failed), Direction.OUT)
     moved.failed |= failed
     back = intents.keys() - failed.keys()
@@ -173,22 +178,6 @@ def _not_trashed(registry: Registry, model_id: int) -> NoSuchModel:
         f"{row['path'] if row else f'model {model_id}'} is not in the trash",
         hint="watcherd trash list shows what is",
     )
-
-
-def _return_files(root_fd: int, intents: Mapping[int, Intent]) -> dict[int, TrashError]:
-    """model_id -> why it is not back."""
-    failed: dict[int, TrashError] = {}
-    entries = []
-    for model_id, intent in intents.items():
-        try:
-            entry = entry_of(intent)
-            entries.append(entry)
-            trash.bring_back(root_fd, entry, sync=False)
-        except TrashError as error:
-            failed[model_id] = error
-    with suppress(TrashError):
-        trash.sync_folders(root_fd, entries)
-    return failed
 
 
 @contextmanager

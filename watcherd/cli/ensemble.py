@@ -18,7 +18,9 @@ def add_to(app: typer.Typer) -> None:
         models: ModelsArgument,
         kind: Annotated[
             str,
-            typer.Option("--type", metavar="FOLDER", help="The ensemble, as ensemble_average."),
+            typer.Option(
+                "--type", metavar="FOLDER", help="The ensemble folder, such as ensemble_average."
+            ),
         ],
     ) -> Exit:
         """Copy models into an ensemble folder of their interval and ticker.
@@ -56,10 +58,12 @@ def add_to(app: typer.Typer) -> None:
         models: ModelsArgument,
         kind: Annotated[
             str | None,
-            typer.Option("--type", metavar="FOLDER", help="Out of this ensemble only."),
+            typer.Option(
+                "--type", metavar="FOLDER", help="Only the copies in this ensemble folder."
+            ),
         ] = None,
         force: Annotated[
-            bool, typer.Option("--force", help="Also copies that are pinned or in use.")
+            bool, typer.Option("--force", help="Also remove copies that are pinned or in use.")
         ] = False,
     ) -> Exit:
         """Move the copies of models to the trash; the models stay where they are.
@@ -89,10 +93,15 @@ def add_to(app: typer.Typer) -> None:
     @command(below, "list")
     def list_(
         call: Call,
-        interval: Annotated[str | None, typer.Option(metavar="GLOB", help="Case counts.")] = None,
-        ticker: Annotated[str | None, typer.Option(metavar="GLOB", help="BTC*.")] = None,
+        interval: Annotated[
+            str | None, typer.Option(metavar="GLOB", help="By interval; case matters.")
+        ] = None,
+        ticker: Annotated[
+            str | None, typer.Option(metavar="GLOB", help="By ticker, in any case: btc*.")
+        ] = None,
         kind: Annotated[
-            str | None, typer.Option("--type", metavar="GLOB", help="Of the ensemble folder.")
+            str | None,
+            typer.Option("--type", metavar="GLOB", help="By the name of the ensemble folder."),
         ] = None,
     ) -> Exit:
         """List what lies in ensemble folders: whose copy it is, and whether it is up to date."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from watcherd.reconciler import Reconciler
 
 Named = Annotated[
-    str, typer.Argument(metavar="PATH", help="Anything on disk, or what MODEL may be.")
+    str, typer.Argument(metavar="PATH", help="Any file or folder; or a model's id, path or alias.")
 ]
 
 

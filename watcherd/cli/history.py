@@ -28,15 +28,21 @@ def add_to(app: typer.Typer) -> None:
     def history(
         call: Call,
         model: Annotated[
-            str | None, typer.Argument(metavar="[MODEL]", help="Only of this model.")
+            str | None,
+            typer.Argument(metavar="[MODEL]", help="Only this model: an id, a path or an alias."),
         ] = None,
         since: Annotated[
-            str | None, typer.Option(metavar="T", help="1h, 3d, or a time such as 2026-01-31.")
+            str | None,
+            typer.Option(
+                metavar="T", help="Since then: 1h or 3d ago, or a time such as 2026-01-31."
+            ),
         ] = None,
         follow: Annotated[
-            bool, typer.Option("--follow", help="Go on printing what happens.")
+            bool, typer.Option("--follow", help="Go on printing what happens, until Ctrl-C.")
         ] = False,
-        limit: Annotated[int | None, typer.Option(min=1, help="The newest so many.")] = None,
+        limit: Annotated[
+            int | None, typer.Option(metavar="N", min=1, help="Only the newest N lines.")
+        ] = None,
     ) -> Exit:
         """Print what happened to the models, oldest first."""
         page = PAGE if limit is None and since is None and not call.json else None

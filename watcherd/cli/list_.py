@@ -22,55 +22,88 @@ def add_to(app: typer.Typer) -> None:
     def list_(
         call: Call,
         interval: Annotated[
-            str | None, typer.Option(metavar="GLOB", help="1m and 1M differ.")
+            str | None,
+            typer.Option(
+                metavar="GLOB", help="By interval; case matters: 1m is a minute, 1M a month."
+            ),
         ] = None,
-        ticker: Annotated[str | None, typer.Option(metavar="GLOB", help="Any case.")] = None,
-        type: Annotated[str | None, typer.Option(metavar="GLOB", help="Any case.")] = None,
+        ticker: Annotated[
+            str | None, typer.Option(metavar="GLOB", help="By ticker, in any case: btc*.")
+        ] = None,
+        type: Annotated[
+            str | None, typer.Option(metavar="GLOB", help="By model type, in any case.")
+        ] = None,
         format: Annotated[
-            str | None, typer.Option(metavar="FORMAT", help="h5, weights_h5, checkpoint, ...")
+            str | None,
+            typer.Option(metavar="GLOB", help="By format: h5, weights_h5, checkpoint, ..."),
         ] = None,
         state: Annotated[
-            str, typer.Option(metavar="STATES", help="One or several with commas, or all.")
+            str,
+            typer.Option(
+                metavar="STATES", help="By state: one, several separated by commas, or all."
+            ),
         ] = "present",
-        family: Annotated[str | None, typer.Option(metavar="GLOB", help="Any case.")] = None,
+        family: Annotated[
+            str | None, typer.Option(metavar="GLOB", help="By family, in any case.")
+        ] = None,
         optimizer: Annotated[
-            str | None, typer.Option(metavar="GLOB", help="Any case: Adam.")
+            str | None, typer.Option(metavar="GLOB", help="By optimizer, in any case: adam*.")
         ] = None,
         architecture: Annotated[
             str | None,
-            typer.Option(metavar="WHICH", help="Its id, the first digits of its hash, or a class."),
+            typer.Option(
+                metavar="WHICH",
+                help="By architecture: its id, the first digits of its hash, or a class name.",
+            ),
         ] = None,
         tag: Annotated[
-            list[str] | None, typer.Option(metavar="KEY[=VALUE]", help="Each of them.")
+            list[str] | None,
+            typer.Option(
+                metavar="KEY[=VALUE]", help="With this tag; given several times, with all of them."
+            ),
         ] = None,
         unplaced: Annotated[
-            bool, typer.Option("--unplaced", help="Only those whose path fits no layout.")
+            bool, typer.Option("--unplaced", help="Only models whose path fits no layout.")
         ] = False,
         ensemble: Annotated[
-            bool, typer.Option("--ensemble", help="Only the copies in ensembles; else left out.")
+            bool,
+            typer.Option(
+                "--ensemble",
+                help="Only the copies in ensemble folders, which are left out otherwise.",
+            ),
         ] = False,
         where: Annotated[
             list[str] | None,
             typer.Option(
-                metavar="'COLUMN OP VALUE'", help="= != < <= > >= ~ or 'is null'; each of them."
+                metavar="'COLUMN OP VALUE'",
+                help="By a condition, such as 'sharpe > 1'; OP: = != < <= > >= ~ (a glob). "
+                "Given several times, all must hold.",
             ),
         ] = None,
         sort: Annotated[
             str | None,
-            typer.Option(metavar="[-]KEY", help="A column or metric; with - the largest first."),
+            typer.Option(
+                metavar="[-]KEY", help="Sort by a column or a metric; with - the largest first."
+            ),
         ] = None,
         limit: Annotated[
-            int | None, typer.Option(metavar="N", min=0, help="At most so many.")
+            int | None, typer.Option(metavar="N", min=0, help="List N models at most.")
         ] = None,
         best: Annotated[
             str | None,
-            typer.Option(metavar="METRIC[:min|max]", help="Only the best by a result ..."),
+            typer.Option(metavar="METRIC[:min|max]", help="Only the best model by a result, ..."),
         ] = None,
         per: Annotated[
-            str | None, typer.Option(metavar="KEYS", help="... of each ticker,type or other group.")
+            str | None,
+            typer.Option(
+                metavar="KEYS", help="... or the best of each group, such as ticker,type."
+            ),
         ] = None,
         by: Annotated[
-            str | None, typer.Option(metavar="KEYS", help="Count models and bytes of each group.")
+            str | None,
+            typer.Option(
+                metavar="KEYS", help="Count models and bytes by group, such as ticker,type."
+            ),
         ] = None,
     ) -> Exit:
         """List models: those present, unless --state says otherwise."""

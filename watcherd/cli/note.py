@@ -14,7 +14,9 @@ def add_to(app: typer.Typer) -> None:
     def note(
         call: Call,
         model: ModelArgument,
-        text: Annotated[str, typer.Argument(metavar="TEXT", help='In one argument; "" removes.')],
+        text: Annotated[
+            str, typer.Argument(metavar="TEXT", help='The note, in quotes; "" removes it.')
+        ],
     ) -> Exit:
         """Write a note to a model, in place of the one it has."""
         from watcherd.registry import marks

@@ -24,20 +24,29 @@ if TYPE_CHECKING:
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="Settings file.", readable=False, show_default=False
+        "--config", metavar="FILE", help="The settings file.", readable=False, show_default=False
     ),
 ]
 RootOption = Annotated[
     Path | None,
     typer.Option(
-        "--root", metavar="DIR", help="The models root.", readable=False, show_default=False
+        "--root",
+        metavar="DIR",
+        help="The models root, instead of models.root.",
+        readable=False,
+        show_default=False,
     ),
 ]
 RegistryOption = Annotated[
     str | None,
-    typer.Option("--registry", metavar="URL", help="The registry.", show_default=False),
+    typer.Option(
+        "--registry",
+        metavar="URL",
+        help="The registry's URL, instead of registry.url.",
+        show_default=False,
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON instead of text.")]
 
 _SHARED: Mapping[str, tuple[Any, object]] = {
     "config": (ConfigOption, None),
@@ -50,7 +59,7 @@ _MEANINGS = {
     Exit.DONE: "done",
     Exit.FAILED: "failed",
     Exit.USAGE: "wrong usage",
-    Exit.PARTLY: "done in part: blind spots, or some items failed",
+    Exit.PARTLY: "done in part: blind spots, or some models failed",
     Exit.DIFFERENT: "differences were found",
     Exit.NO_ROOT: "the models root is missing or suspended",
     Exit.REFUSED: "refused: a guard, a mass prune, another daemon",

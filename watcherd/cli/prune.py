@@ -16,7 +16,11 @@ def add_to(app: typer.Typer) -> None:
             bool, typer.Option("--dry-run", help="Only say what would go, and why.")
         ] = False,
         yes: Annotated[
-            bool, typer.Option("--yes", help="Also remove a mass of models in one run.")
+            bool,
+            typer.Option(
+                "--yes",
+                help="Go on where so many models would be removed that a person must agree.",
+            ),
         ] = False,
     ) -> Exit:
         """Move to the trash what the retention rules do not keep, and say why.

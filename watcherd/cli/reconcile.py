@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
             typer.Argument(
                 metavar="[PATH]...",
                 readable=False,
-                help="Folders or files; the whole root if none.",
+                help="Folders or files to look at; without any, the whole root.",
             ),
         ] = None,
         dry_run: Annotated[
@@ -33,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
             bool,
             typer.Option(
                 "--adopt-root",
-                help="This folder is the root now, with the mounts it has.",
+                help="Accept the folder that is there now as the models root, with its mounts.",
             ),
         ] = False,
         reread: Annotated[

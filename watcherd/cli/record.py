@@ -21,7 +21,9 @@ def add_to(app: typer.Typer) -> None:
         about: Annotated[
             str | None,
             typer.Option(
-                "--context", metavar="JSON", help="What they were measured on, a JSON object."
+                "--context",
+                metavar="JSON",
+                help="What the results were measured on, as a JSON object.",
             ),
         ] = None,
     ) -> Exit:

@@ -13,7 +13,7 @@ def add_to(app: typer.Typer) -> None:
     def restore(
         call: Call,
         models: Annotated[
-            list[str], typer.Argument(metavar="MODEL...", help="Ids, or the paths they had.")
+            list[str], typer.Argument(metavar="MODEL...", help="Ids, or the paths that they had.")
         ],
     ) -> Exit:
         """Bring models back from the trash, to where they were, with their copies in ensembles.

@@ -12,9 +12,14 @@ def add_to(app: typer.Typer) -> None:
     @command(app, "rm", Exit.PARTLY, Exit.NO_ROOT, Exit.REFUSED, Exit.NO_MODEL)
     def rm(
         call: Call,
-        models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Ids, or paths.")],
+        models: Annotated[
+            list[str], typer.Argument(metavar="MODEL...", help="Ids, paths or aliases.")
+        ],
         force: Annotated[
-            bool, typer.Option("--force", help="Also what is pinned, has an alias or is in use.")
+            bool,
+            typer.Option(
+                "--force", help="Also remove models that are pinned, have an alias or are in use."
+            ),
         ] = False,
     ) -> Exit:
         """Move models to the trash, and their copies in ensembles with them.

@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
             typer.Option(
                 metavar="SECONDS",
                 min=0,
-                help="Return when all that changed before is in the registry.",
+                help="Wait, at most so long, until the registry has all that changed before.",
             ),
         ] = None,
     ) -> Exit:

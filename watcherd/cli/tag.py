@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
         model: ModelArgument,
         tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="KEY or KEY=VALUE.")],
     ) -> Exit:
-        """Tag a model; a key that it has already gets the new value.
+        """Tag a model; a tag that it already has gets the new value.
 
         list --tag finds tagged models, and keep_tags in a retention rule keeps them.
         """
@@ -26,7 +26,10 @@ def add_to(app: typer.Typer) -> None:
     def untag(
         call: Call,
         model: ModelArgument,
-        keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Without the value.")],
+        keys: Annotated[
+            list[str],
+            typer.Argument(metavar="KEY...", help="Tags to take away, without their values."),
+        ],
     ) -> Exit:
         """Take tags from a model, whether a person or the note beside it gave them."""
         return mark_each(call, [model], [_untagged(plain(key, "tag")) for key in keys])

@@ -49,13 +49,18 @@ def add_to(app: typer.Typer) -> None:
     def purge(
         call: Call,
         models: Annotated[
-            list[str] | None, typer.Argument(metavar="[MODEL]...", help="Ids, or old paths.")
+            list[str] | None,
+            typer.Argument(metavar="[MODEL]...", help="Ids, or the paths that they had."),
         ] = None,
         older_than: Annotated[
             str | None,
-            typer.Option("--older-than", metavar="T", help="In the trash for longer: 3d, 12h."),
+            typer.Option(
+                "--older-than",
+                metavar="T",
+                help="All that has been in the trash for longer: 12h, 3d.",
+            ),
         ] = None,
-        all_: Annotated[bool, typer.Option("--all", help="All that is in the trash.")] = False,
+        all_: Annotated[bool, typer.Option("--all", help="Everything in the trash.")] = False,
     ) -> Exit:
         """Remove models from the trash for good. Their rows, marks and history stay."""
         from watcherd import render

@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
             list[str] | None, typer.Argument(metavar="[MODEL]...", help=_MODEL)
         ] = None,
         again: Annotated[
-            bool, typer.Option("--again", help="Without MODEL: all, verified or not.")
+            bool, typer.Option("--again", help="Without MODEL: open all models, verified or not.")
         ] = False,
     ) -> Exit:
         """Let TensorFlow open models, in a process of its own, and keep what it said.
