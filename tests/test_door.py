@@ -172,7 +172,7 @@ def test_without_pandas_a_frame_says_what_to_do(
 
 
 def test_a_registry_is_found_by_its_root_its_url_or_the_root_s_marker(
-    root: Path, tmp_path: Path
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{root}/.watcherd/registry.db"
     count = len(Registry(root).list())
@@ -182,6 +182,8 @@ def test_a_registry_is_found_by_its_root_its_url_or_the_root_s_marker(
     marker = {"uuid": "x", "registry": url, "host": "h"}
     (elsewhere / ".watcherd/root.json").write_text(json.dumps(marker))
     assert len(Registry(elsewhere).list()) == count
+    monkeypatch.setenv("HOME", str(root.parent))
+    assert len(Registry(f"~/{root.name}").list()) == count
 
 
 @pytest.mark.parametrize("place", ["nowhere", "sqlite:////nowhere/registry.db"])

@@ -173,7 +173,7 @@ def test_a_checkpoint_that_its_trainer_rewrote_since_the_decision_is_not_touched
     assert [one.candidate.path for one in pruned.trashed] == five[1:3]
     ((verdict, why),) = pruned.failed
     assert verdict.candidate.path == five[0]
-    assert "changed since it was decided upon" in why
+    assert "changed since the decision" in why
     assert states(root)["ckpt-1"] == "present"
     assert rows(root, "SELECT * FROM trash WHERE model_id = ?", verdict.candidate.model_id) == []
 

@@ -154,7 +154,7 @@ def _url_of(place: str) -> str:
     """Of a root the registry that lies in it, else the one that its marker names."""
     if "://" in place:
         return place
-    root = Path(place).absolute()
+    root = Path(os.path.expanduser(place)).absolute()
     file = root / HOUSE / "registry.db"
     if not file.exists():
         with suppress(RootSuspended), open_root(root, None) as root_fd:

@@ -86,7 +86,7 @@ class Footing:
             logs.get().warning(
                 logs.FAILURE_RAISED,
                 error=f"{trouble}: what was due by the clock may not have come",
-                hint="the schedule is started anew, and the whole root looked at",
+                hint="the schedule starts again, and the whole root is scanned",
             )
             self.schedule.stop()
             self.schedule.start()

@@ -111,8 +111,8 @@ class Upkeep:
         path = path_of(self.registry.url)
         if path is None:
             raise RegistryError(
-                f"of the registry {self.registry.url} no copies are made: it is not SQLite",
-                hint='copy it by the means of that database, and set registry.backup = "off"',
+                f"the registry {self.registry.url} is not copied: it is not SQLite",
+                hint='copy it with that database\'s own tools, and set registry.backup = "off"',
             )
         return path
 

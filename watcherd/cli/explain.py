@@ -38,7 +38,8 @@ def add_to(app: typer.Typer) -> None:
         if found is None:
             raise NoSuchModel(
                 f"{path} is neither on disk nor in the registry",
-                hint="a path counts from the models root, or from here; watcherd list shows models",
+                hint="a path is relative to the models root or to the working folder; "
+                "watcherd list shows models",
             )
         said = found.as_json()
         call.print(said if call.json else render.explained_text(said, now=time.time_ns()))

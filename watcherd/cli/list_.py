@@ -166,7 +166,7 @@ def _words(text: str) -> list[str]:
 def _best(metric: str | None, per: str | None, by: str | None) -> "Best | None":
     """``sharpe:max`` and ``interval,ticker``. Raises UsageError."""
     if metric is None and per is not None:
-        raise UsageError("--per says of what the best is wanted", hint="add --best METRIC")
+        raise UsageError("--per groups the results of --best", hint="add --best METRIC")
     if metric is None:
         return None
     if by is not None:

@@ -87,7 +87,8 @@ def _refuse_nowhere(reconciler: "Reconciler", paths: Sequence[Path]) -> None:
         told = " and ".join(map(str, lost))
         raise NoSuchModel(
             f"{told} {'is' if len(lost) == 1 else 'are'} neither on disk nor in the registry",
-            hint="a path counts from the models root, or from here; nothing was looked at",
+            hint="a path is relative to the models root or to the working folder; "
+            "nothing was looked at",
         )
 
 

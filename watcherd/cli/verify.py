@@ -132,6 +132,6 @@ def _progress(call: Call, total: int) -> Iterator[Callable[[str], None]]:
     name = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
     columns = (BarColumn(30), MofNCompleteColumn(), name)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("TensorFlow is started", total=total)
+        task = bar.add_task("starting TensorFlow", total=total)
         done = iter(range(total + 1))
         yield lambda path: bar.update(task, completed=next(done), description=visible(path))

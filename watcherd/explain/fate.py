@@ -118,7 +118,7 @@ def _missing(history: Sequence[Row]) -> Fate:
     line = _last(history, "missing") or {}
     return Fate(
         Standing.MISSING,
-        ("it went by itself: its trainer or a person removed it",),
+        ("it is gone from the disk: its trainer or a person removed it",),
         since=line.get("at"),
         actor=line.get("actor"),
         notes=("its row, marks and history stay; should it come back, so does its row",),

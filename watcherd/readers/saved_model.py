@@ -116,7 +116,7 @@ def _require_end(source: Source, name: str) -> None:
         tag, used = varint(head, 0)
         value, used = varint(head, used)
         if tag not in (1 << 3 | VARINT, _META_GRAPHS << 3 | BYTES):
-            raise Malformed(f"a field that SavedModels have not (tag {tag})")
+            raise Malformed(f"a field that no SavedModel has (tag {tag})")
         graphs += tag & 7 == BYTES
         at += used + (value if tag & 7 == BYTES else 0)
     if at > source.size:

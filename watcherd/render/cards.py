@@ -138,7 +138,7 @@ def _is_member(row: Row) -> bool:
 
 def _copy(row: Row) -> str:
     if row["copy_of"] is None:
-        return "of no model: none of its name and content is known beside this ensemble"
+        return "of no model: its interval and ticker have none with this name and content"
     return f"a copy of model {row['copy_of']}"
 
 

@@ -36,7 +36,7 @@ def members_text(rows: Sequence[Row]) -> RenderableType:
 def _standing(row: Row) -> Text:
     """How a copy stands to its model."""
     if row["model_id"] is None:
-        return Text("a model of its own: none of its name and content", style="yellow")
+        return Text("a model of its own: none has its name and content", style="yellow")
     if row["state"] != "present":
         return Text(f"its model is {row['state']}", style="yellow")
     return Text("same content") if row["same_content"] else Text("out of date", style="yellow")

@@ -108,10 +108,10 @@ def _pruning(pruned: Row, now: int) -> Text:
     )
     figures = f"the rules keep {kept} now, {before} then; {free} can go"
     if pruned["holds"]:
-        told = Text(f"holds it back: {figures}", style="green")
+        told = Text(f"prevents it: {figures}", style="green")
     else:
         full = f"{minute(pruned['full_at'])}, {ago(pruned['full_at'], now)}"
-        told = Text(f"does not hold it back, then it is {full}: {figures}", style="yellow")
+        told = Text(f"only delays it until {full}: {figures}", style="yellow")
     if pruned["why"]:
         told.append(f"\n{pruned['why']}", style="yellow")
     return told

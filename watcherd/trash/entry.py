@@ -152,7 +152,7 @@ def _fault_of_part(entry: Entry, part: Part) -> str:
     if not (parent_of(part.path) == parent_of(entry.path) or is_within(part.path, entry.path)):
         return f"{part.path!r} is no file of it"
     if entry.place_of(part).split("/")[_DEPTH] in (MANIFEST, DRAFT):
-        return f"{part.path!r} is called as the manifest in the trash is: rename it"
+        return f"{part.path!r} has the name of the manifest in the trash: rename it"
     if part.role is Role.TEMPORARY:
         return f"{part.path!r} shows that it is still being saved"
     return ""

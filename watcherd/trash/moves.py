@@ -141,7 +141,7 @@ def _refusal(part: Part, *, gone: bool) -> TrashError:
             hint="Nothing to do: the next cycle records it.",
         )
     return TrashError(
-        f"{part.path}: changed since it was decided upon, and is left alone",
+        f"{part.path}: changed since the decision, and is left alone",
         hint="Nothing to do: the next cycle reads it, the next prune decides anew.",
     )
 

@@ -140,16 +140,16 @@ class Lookout:
         if trouble is Trouble.OVERFLOW:
             if self._cookie:
                 self._cookie.drop()
-            reason = "they came faster than they could be read"
+            reason = "events came faster than they could be read"
             logs.get().warning(logs.WATCH_OVERFLOW, **{**self._figures(), "reason": reason})
         self.wake()
 
     def _see_watch(self, watch: Watch, now: float) -> None:
         if not watch.is_healthy():
             coverage = watch.coverage()
-            self._lose(coverage.reason or "another folder stands in the place of the models root")
+            self._lose(coverage.reason or "another folder has taken the place of the models root")
         elif self._cookie and not self._cookie.look(now, is_busy=watch.is_busy()):
-            self._lose("a file of our own did not come back as an event")
+            self._lose("a test file of watcherd's own caused no event")
 
     def _lose(self, reason: str) -> None:
         self._is_lost = True
@@ -201,7 +201,7 @@ class Lookout:
             for place, kind in sorted(self._silent.items()):
                 yield (
                     f"silent {place}",
-                    f"{kind} at {place or 'the root'} tells of nothing made elsewhere",
+                    f"{kind} at {place or 'the root'} reports nothing that other machines do",
                 )
 
     def _counts(self) -> tuple[int, int, int]:
