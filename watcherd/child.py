@@ -1,4 +1,5 @@
-"""Bounded child processes: work on files that may be hostile, at idle priority, never in here.
+"""Bounded child processes: they work on files that may be hostile, at idle priority, outside this
+process.
 
 pebble does the plumbing. A batch whose child dies or runs too long is tried again item by item, so
 that a hostile file costs its own result and no neighbour's.
@@ -30,7 +31,7 @@ BATCH = 50
 """Items a request: large enough to hide the pipe, small enough to keep a broken batch cheap."""
 
 AHEAD = 2
-"""Batches a child that are under way: it need not wait for the next, and few wait for it."""
+"""Batches handed to each child at a time: it never waits for the next one, and few queue up."""
 
 ENDING = 2.0
 """Seconds that the end of a pool is waited for."""
@@ -49,8 +50,8 @@ class Broken:
 
     reason: str
     by_itself: bool
-    """Alone in its child: it may be the culprit. Else it was the child's or the machine's trouble,
-    and says nothing about the item."""
+    """True if the item was alone in its child and may be the cause. Else the trouble was the
+    child's or the machine's, and says nothing about the item."""
 
 
 class Child(Generic[T, R]):
@@ -198,7 +199,7 @@ def io_priority() -> int:
 
 @contextlib.contextmanager
 def last_at_the_disk() -> Iterator[None]:
-    """Of those that wait for the disk, this thread is served last meanwhile, but is served.
+    """Let this thread wait for the disk longer than others, but not without end.
 
     For what a person waits for: at idle priority it might not end beside a trainer. Nice is left as
     it is, because who is not root could not take it back.

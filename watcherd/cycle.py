@@ -55,8 +55,8 @@ class Cycle:
     skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     effort: float = 0.0
-    """Seconds of the disk's time or of a processor's, whichever is more: without the waiting for
-    the reading child, and for others."""
+    """Seconds of disk or processor time, whichever is more, without waiting for the reading child
+    or for others."""
     scanning: float = 0.0
     """Seconds that scans took."""
 

@@ -1,5 +1,5 @@
-"""What the daemon's work rests upon, looked at every few seconds: root, registry, schedule, watch;
-and the reading child, which is let go while nobody needs it."""
+"""What the daemon's work depends on, checked every few seconds: root, registry, schedule and watch;
+and the reading child, which is ended while nobody needs it."""
 
 import ctypes
 import time
@@ -20,8 +20,8 @@ CHECK = 2.0
 """Seconds between two looks."""
 
 IDLE = 60.0
-"""Seconds without work after which the reading child is let go: its pool looks at it ten times a
-second, and it takes 60 MB."""
+"""Seconds without work after which the reading child is ended: it takes 60 MB, and its pool polls
+it ten times a second."""
 
 Identities = tuple[tuple[int, int] | None, ...]
 """Device and inode of files; None for one that is not there."""
@@ -37,7 +37,7 @@ class Footing:
     _look_at: float = 0.0
     """When to look next, monotonic."""
     _worked_at: float | None = None
-    """When the reading child was last of use, monotonic; None while there is none."""
+    """When the reading child last worked, monotonic; None while there is none."""
     _wants_reader: bool = False
     _registry_files: Identities = ()
     """Its database's and its log's, of an SQLite registry."""
@@ -56,7 +56,7 @@ class Footing:
             self.schedule.stop()
 
     def look(self) -> bool:
-        """See whether all stands, if it is time; false where the watch is lost.
+        """Check everything, if it is time; false if the watch is lost.
 
         Raises RootSuspended, and RegistryError where the registry's file is another one.
         """
@@ -93,7 +93,7 @@ class Footing:
         return bool(trouble)
 
     def note_work(self) -> None:
-        """The reading child was of use."""
+        """Note that the reading child has worked."""
         self._worked_at = time.monotonic()
 
     def note_whole(self, folders: int) -> None:

@@ -1,4 +1,5 @@
-"""What the world says against removing a model: the guards that a row alone cannot answer.
+"""What forbids removing a model at this moment: the guards that need more than its row, such as the
+disk and other processes.
 
 Each is a small function that says why a candidate must stay, or None. They are asked of what the
 rules would remove, after its folder was looked at again.

@@ -1,4 +1,4 @@
-"""Gathers requests until they are due: a folder that is busy is looked at once, not once an event.
+"""Gathers requests until they are due: a busy folder is scanned once, not once for each event.
 
 Every folder or tree asked for is a place that waits in a group with what must be looked at in the
 same scope (both ends of a move). A group is due as soon as its first place is, which makes it early
@@ -16,10 +16,11 @@ from typing import NamedTuple
 from watcherd.scope import Cause, Request, Scope, is_within, lineage, parent_of, tree
 
 REST = 10
-"""A scope rests this many times as long as its last scan took, so scans take a tenth of a core."""
+"""A scope is not scanned again for this many times as long as its last scan took, so that scans
+take at most a tenth of a core."""
 
 LONGEST_REST = 60.0
-"""Seconds. However long a scan took, a new save is not kept waiting longer than this."""
+"""Seconds; however long a scan took, its scope is scanned again after this time."""
 
 _STRENGTH = (Cause.EVENT, Cause.TIMER, Cause.REQUEST, Cause.STARTUP, Cause.OVERFLOW)
 
@@ -126,11 +127,12 @@ class Inbox:
         return tree(*(place.path for place in places if place.is_tree and place.path))
 
     def done(self, request: Request, seconds: float) -> None:
-        """Say what the look at a taken request cost: its places rest ten times as long.
+        """Tell how long the scan of a taken request took: its places are not scanned again for ten
+        times as long.
 
-        Only the same place rests. A folder below a tree that took long does not, or one slow scan
-        of the root would keep every new save waiting; and a tree does not rest with a folder in
-        it, or a few busy folders would keep the timer's look at the root waiting for ever.
+        That holds for the same place only. It does not hold for a folder below a tree whose scan
+        took long, or one slow scan of the root would delay every new save; nor for a tree because
+        of a folder in it, or a few busy folders would delay the timer's scan of the root for ever.
         """
         with self._changed:
             now = self._clock()
@@ -218,7 +220,8 @@ class Inbox:
         return set(self._waiting.values())
 
     def _ready_at(self, group: _Group) -> float:
-        """When a group may be handed out: once due and rested; a person waits for no rest."""
+        """When a group may be handed out: once it is due and its pause is over; a person's request
+        does not wait for the pause."""
         if Cause.REQUEST in group.causes:
             return group.due
         rested = max(self._resting.get(place, group.due) for place in group.places)

@@ -44,7 +44,8 @@ def tell_cycle(cycle: Cycle, registry: Registry, *, is_routine: bool = False) ->
 
 
 def tell_others(lines: Sequence[Mapping[str, Any]], registry: Registry) -> None:
-    """A line for each that others wrote into the history: at debug where they are a thousand."""
+    """Log what others wrote into the history, a line each; at debug if they are a thousand or
+    more."""
     log = logs.get()
     write = log.debug if len(lines) >= MANY else log.info
     places = registry.places_of([line["model_id"] for line in lines])
@@ -63,7 +64,7 @@ def tell_others(lines: Sequence[Mapping[str, Any]], registry: Registry) -> None:
 
 
 def _warn(one: Applied, facts: dict[str, Any]) -> None:
-    """What a person may regret: a better model overwritten, a note that says nothing."""
+    """Warn of what a person may regret: a better model was overwritten, a note cannot be used."""
     if one.lost:
         logs.get().warning(logs.MODEL_OVERWRITTEN, **facts, lost=dict(one.lost))
     if one.fault:

@@ -1,4 +1,5 @@
-"""What one look at a part of a scope saw, and when a listing may be called equal to its rows."""
+"""What the scan of a part of a scope saw, and when a folder's listing counts as equal to its
+rows."""
 
 import secrets
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How a registry and a models root get to know each other: by the marker that the root bears."""
+"""Connects a registry and a models root, by the marker that the root bears."""
 
 import socket
 from contextlib import suppress

@@ -17,7 +17,7 @@ class Answer(StrEnum):
     OPENED = "opened"
     FAILED = "failed"
     UNCLEAR = "unclear"
-    """It could not be asked: classes are not known, code would run that nobody vouched for, or
+    """TensorFlow could not judge it: classes are not known, it would have to run untrusted code, or
     there was too little memory or time."""
 
 
@@ -31,7 +31,7 @@ VERIFIED: Mapping[Answer, int | None] = {
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """An answer, and what it rests upon."""
+    """An answer, and what it is based on."""
 
     answer: Answer
     reason: str | None = None

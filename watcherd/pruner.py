@@ -1,4 +1,4 @@
-"""Pruning: decide, look again, ask the world, move to the trash; and purging what is due there.
+"""Pruning: decide, scan again, ask the guards, move to the trash; and purge what is due there.
 
 It has no second set of books. The rules decide upon rows that were made equal to the disk a moment
 ago; what became of the files the ordinary cycle sees.
@@ -72,8 +72,8 @@ class Pruner:
     policy: Policy
 
     def decide(self) -> Verdicts:
-        """What the rules say of every model now. Nothing on the disk is looked at, but who has
-        open, and which symlink leads to, what would go."""
+        """What the rules say about every model now. The disk is not scanned; only which processes
+        have the models open that would go, and which symlinks lead to them, is looked up."""
         verdicts, _ = self._judge(lambda _: ())
         return verdicts
 
@@ -117,8 +117,8 @@ class Pruner:
         return choose(intents, now=time.time_ns(), lacking=lacking)
 
     def _judge(self, look: Look) -> tuple[Verdicts, tuple[Cycle, ...]]:
-        """Decide; look at the folders of what would go, and ask the world about it; decide anew,
-        until nothing would go that was not asked about."""
+        """Decide; scan the folders of what would go, and ask the guards about it; decide again,
+        until everything that would go has been checked."""
         cycles: tuple[Cycle, ...] = ()
         held: dict[str, str] = {}
         asked: set[str] = set()

@@ -31,7 +31,7 @@ class Removed(Accompanied):
     """What became of the models that a person named."""
 
     refused: dict[int, WatcherdError] = field(default_factory=dict)
-    """model_id -> the guard that holds it, and would not if the person insisted."""
+    """model_id -> the guard that holds it, which ``--force`` would override."""
 
 
 def remove(reconciler: Reconciler, ids: Sequence[int], meaning: Meaning) -> Removed:

@@ -1,4 +1,4 @@
-"""What the clock wakes: APScheduler puts the timer's wishes where the worker finds them."""
+"""The timer: APScheduler puts requests where the worker finds them."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ class Schedule:
         self._clock_ahead = 0.0
 
     def start(self) -> None:
-        """Begin to count, from now."""
+        """Start the timer."""
         self._scheduler = BackgroundScheduler()
         self._jobs = {
             name: self._scheduler.add_job(
@@ -46,7 +46,7 @@ class Schedule:
         self._clock_ahead = _clock_ahead()
 
     def stop(self) -> None:
-        """Wish nothing any more; a job that runs is not waited for."""
+        """Put no more requests; a job that runs is not waited for."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 

@@ -125,7 +125,7 @@ ROOT = Scope(trees=frozenset({""}))
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A wish to have a scope looked at."""
+    """A request to scan a scope."""
 
     scope: Scope
     cause: Cause

@@ -1,4 +1,4 @@
-"""One life of the models root: its registry, its watch, its schedule, and the worker's loop.
+"""One session of the daemon: the root with its registry, watch and schedule, and the worker's loop.
 
 The worker is the only thread that looks at the disk or writes the registry. watchdog's and
 APScheduler's threads put requests into the inbox, or raise a flag and wake it.
@@ -31,10 +31,11 @@ from watcherd.watch.lookout import Lookout
 from watcherd.wiring import pruner_of, upkeep_of
 
 PRUNE_SECONDS = 3600.0
-"""A prune may go on without a sign of life for so long: to another file system it copies."""
+"""Seconds that a prune may take without a sign of life: to another file system it copies."""
 
 COPY_SECONDS = 600.0
-"""And a copy of the registry between two calls: a slow disk has to take in what was written."""
+"""Seconds that copying the registry may take between two calls: a slow disk has to take in what was
+written."""
 
 FOLLOW = 10.0
 """Seconds between two looks at what others wrote, while nothing happens on the disk: of a purge by
@@ -73,8 +74,8 @@ class Session:
     _followed: int = 0
     """The history_id up to which what others wrote was told."""
     _told: set[tuple[int, Verb]] = field(default_factory=set)
-    """What our own cycles have told since: the history has a person's name upon what they found of
-    a person's doing."""
+    """What our own cycles have logged since: what they found of a person's doing has that person's
+    name in the history."""
     _failing: dict[str, str] = field(default_factory=dict)
     """What of the jobs failed last -> why."""
     _unmoved: dict[str, str] = field(default_factory=dict)
@@ -144,8 +145,7 @@ class Session:
     # -- the worker -------------------------------------------------------------------------------
 
     def _stands(self) -> bool:
-        """Whether what the work rests upon does; where the clock's wishes were lost, they are made
-        up for."""
+        """Check what the work depends on; if timed requests were lost, they are made up for."""
         if self._footing.mend_schedule():
             self._want_root()
         return self._footing.look()
@@ -183,8 +183,8 @@ class Session:
             self._try(self._compact)
 
     def _try(self, act: Callable[[], None]) -> bool:
-        """Do what comes again by its own schedule; whether it could be done. Where not, that is
-        said once, and once when it is over."""
+        """Run a job that recurs by its own schedule; whether it succeeded. A failure is logged once
+        when it begins, and once when it is over."""
         try:
             act()
         except RootSuspended:

@@ -23,10 +23,11 @@ from watcherd.verifying import choose, conclude, judge
 from watcherd.wiring import opener_of
 
 REST = 9
-"""The process rests this many times as long as it worked: it works a tenth of the time."""
+"""The process pauses this many times as long as it worked, so it works a tenth of the time."""
 
 LEAST = 0.01
-"""Seconds of rest at least, after a model that cannot be opened now: there may be a million."""
+"""Seconds to pause at least after a model that cannot be opened now: there may be a million of
+them."""
 
 IDLE = 60.0
 """Seconds without a question after which the process is let go: it takes 500 MB."""

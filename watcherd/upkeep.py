@@ -1,4 +1,4 @@
-"""Care of the registry: a copy of what has changed, then the dropping of what is not to be kept.
+"""Upkeep of the registry: copy it if it has changed, then drop what is not to be kept.
 
 Decided upon plain values. What is dropped, the newest copy still has.
 """

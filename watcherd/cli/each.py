@@ -1,4 +1,4 @@
-"""Marks upon each MODEL of a command: what failed is told beside what was done."""
+"""Sets marks on each MODEL of a command; failures are listed beside what was done."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Act = Callable[["Registry", int, "By", int], bool]
 """Of registry, model_id, who asks and the time in ns; returns whether anything changed."""
 
 Saying = str | Callable[[Mapping[str, Any]], str]
-"""What is told, or what makes it of the model's row."""
+"""What is printed, or a function that makes it from the model's row."""
 
 _MODEL = "An id, a path of the model or of its files, or interval/ticker/type@alias."
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
@@ -26,20 +26,20 @@ ModelsArgument = Annotated[list[str], typer.Argument(metavar="MODEL...", help=_M
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One thing to be said of a model."""
+    """One mark to be set on a model."""
 
     name: str
     done: Saying
-    """What is so now, for a person."""
+    """What is printed when it was set."""
     idle: Saying
-    """The same where it was so already."""
+    """What is printed where it was set already."""
     act: Act
 
 
 def mark_each(call: Call, models: Sequence[str], marks: Sequence[Mark]) -> Exit:
     """Set every mark on every model, each by itself, and print what became of it.
 
-    Raises NoSuchModel where the only one is none, and Refused.
+    Raises NoSuchModel if the only model named does not exist, and Refused.
     """
     from watcherd import render
     from watcherd.cli.several import resolve
@@ -79,7 +79,7 @@ def _unknown(error: str) -> dict[str, Any]:
 
 
 def plain(word: str, what: str) -> str:
-    """A word of the command line that the registry can hold. Raises UsageError."""
+    """A word of the command line, if the registry can hold it. Raises UsageError."""
     if not word:
         raise UsageError(f"an empty {what} says nothing", hint=f"give the {what} a name")
     if not is_text(word):

@@ -103,7 +103,7 @@ class Call:
         sys.stdout.flush()
 
     def tell(self, sentence: str) -> None:
-        """A sentence for a person, beside what is printed."""
+        """Print a sentence for a person to standard error."""
         print(sentence, file=sys.stderr)
 
 
@@ -119,7 +119,8 @@ def _speaks_utf8() -> bool:
 
 
 def console() -> "Console":
-    """Where people read: full width where nobody does, so that lines can be cut by tools."""
+    """The console for people. If the output is no terminal, lines are long, so that tools can cut
+    them."""
     from rich.console import Console
 
     class Plain(Console):
@@ -136,7 +137,7 @@ def _columns() -> int:
 
 
 class _Command(TyperCommand):
-    """A command whose help has the words that we chose, whichever typer prints it."""
+    """A command whose help reads the same with every version of typer."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _plain(super().get_params(ctx))
@@ -148,7 +149,7 @@ class _Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """The same of what has commands."""
+    """The same for a group of commands."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _plain(super().get_params(ctx))

@@ -15,7 +15,7 @@ from watcherd.registry.marks import ids_of_alias
 from watcherd.scope import ROOT, Scope, folders, is_text, parent_of, tree
 
 DIGITS = 18
-"""Of a model_id at most: what SQLite's integers hold."""
+"""The most that a model_id has: SQLite's integers hold no more."""
 
 
 def below_root(root: Path, path: Path) -> str:
@@ -52,7 +52,7 @@ def scope_of(root: Path, paths: Iterable[Path]) -> Scope:
 
 
 def nowhere(registry: Registry, root: Path, paths: Iterable[Path]) -> list[Path]:
-    """Those of the paths that are neither on disk nor in the registry: mistyped, mostly."""
+    """The paths that are neither on disk nor in the registry; most are mistyped."""
     known = registry.root(str(root))
     places = {path: below_root(root, path) for path in paths}
     return [
@@ -74,8 +74,8 @@ def _is_known(registry: Registry, root_id: int, place: str) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether it is on disk, or may be, where nobody may look. Of a checkpoint's prefix only its
-    files are."""
+    """Whether it is on disk, or may be, because this user may not look. A checkpoint's prefix is
+    there if any of its files is."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -88,7 +88,7 @@ def is_there(path: Path) -> bool:
 
 
 def _noted(place: str) -> tuple[str, ...]:
-    """The SavedModel that a note may be of: it is told by its own folder alone."""
+    """The SavedModel that a note may belong to: only its own folder's listing yields it."""
     artifact = naming.note_of(place.rpartition("/")[2])
     return () if artifact is None else (f"{parent_of(place)}/{artifact}".lstrip("/"),)
 
@@ -145,7 +145,7 @@ def _way_on(root: Path, name: str) -> str:
 
 
 def _check_root(row: Row, known: Root | None) -> None:
-    """One registry may serve several roots; a command works upon its own alone."""
+    """One registry may serve several roots; a command works on its own root only."""
     if known is not None and row["root_id"] != known.root_id:
         raise NoSuchModel(
             f"model {row['model_id']} is of another models root: {row['absolute_path']}",

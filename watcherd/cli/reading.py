@@ -1,4 +1,4 @@
-"""What the commands share that only read: the registry, opened in as little time as it takes."""
+"""What commands that only read share: the registry, opened as fast as possible."""
 
 import gc
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def in_haste() -> Iterator[None]:
-    """Without collecting garbage, of which a process of a third of a second makes none worth the
-    search: a quarter of its time would go into that, most of it when the process ends."""
+    """Without garbage collection: in a process that runs for a third of a second it would free next
+    to nothing, and take a quarter of the time, most of it when the process ends."""
     gc.disable()
     try:
         yield
@@ -22,8 +22,8 @@ def in_haste() -> Iterator[None]:
 
 
 def take_time() -> None:
-    """Collect garbage from now on. What there is by now was imported, and stays: it is left out, or
-    the first thing to be made would set off the very search that was not worth it."""
+    """Collect garbage from now on. The objects that exist by now were imported and stay, so they
+    are left out: else the first new object would set off the collection that was to be saved."""
     gc.freeze()
     gc.enable()
 

@@ -1,4 +1,4 @@
-"""What a person names several models by, and what became of each."""
+"""Several models that a person names, and what became of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ def resolve(
 ) -> Several:
     """Which models are meant; of several at a path one in that ``state`` (``model_at``).
 
-    A name that fits none costs only itself, unless it is the only one: NoSuchModel is raised then.
+    A name that fits none is listed as unknown; if it is the only one, NoSuchModel is raised.
     """
     several = Several(names)
     for name in names:
@@ -67,5 +67,5 @@ def outcomes(
 def with_copies(
     said: Sequence[Mapping[str, Any]], copies: Mapping[int, Sequence[str]]
 ) -> list[dict[str, Any]]:
-    """The same rows, each with the paths of the copies that moved because it was named."""
+    """The same rows, each with the paths of the copies that moved with it."""
     return [{**one, "copies": list(copies.get(one["model_id"], ()))} for one in said]

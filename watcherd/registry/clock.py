@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 def iso(ns: int) -> str:
     """``2026-01-31T23:59:59.123Z`` of nanoseconds since the epoch.
 
-    Years beyond 9999 or before 1 (a damaged mtime) are held to the ends.
+    Years beyond 9999 or before 1 (a damaged mtime) are clamped.
     """
     seconds, rest = divmod(ns, 1_000_000_000)
     seconds = min(max(seconds, _FIRST), _LAST)

@@ -1,4 +1,4 @@
-"""Marks: what people say of a model. They are the row's, whatever becomes of its files.
+"""Marks: what people say about a model. They belong to its row, whatever becomes of its files.
 
 Each is one transaction with its line in the history, and counts in the row's revision, so that what
 was decided before is decided anew. What is so already is no change, and not told.
@@ -31,19 +31,20 @@ from watcherd.registry.tables import alias, history, model, root, tag
 
 
 def pin(registry: Registry, model_id: int, by: By, now: int) -> bool:
-    """Keep a model from every rule; whether it was not kept so far."""
+    """Pin a model; whether it was not pinned before."""
     with marking(registry, model_id, by, now) as one:
         return not one.row.pinned and one.change(Verb.PINNED, pinned=1)
 
 
 def unpin(registry: Registry, model_id: int, by: By, now: int) -> bool:
-    """Leave it to the rules again; whether it was pinned."""
+    """Unpin a model; whether it was pinned."""
     with marking(registry, model_id, by, now) as one:
         return bool(one.row.pinned) and one.change(Verb.UNPINNED, pinned=0)
 
 
 def note(registry: Registry, model_id: int, text: str, by: By, now: int) -> bool:
-    """Write a person's words beside a model, in place of those that are there; none remove them."""
+    """Write a person's note about a model, in place of the one that is there; an empty one removes
+    it."""
     with marking(registry, model_id, by, now) as one:
         said = text or None
         return one.row.note != said and one.change(Verb.NOTED, {"note": said}, note=said)
@@ -52,7 +53,7 @@ def note(registry: Registry, model_id: int, text: str, by: By, now: int) -> bool
 def set_tag(
     registry: Registry, model_id: int, key: str, value: str | None, by: By, now: int
 ) -> bool:
-    """Tag a model; whether it had not this value by a person's word.
+    """Tag a model; whether a person had not given it this value already.
 
     A tag of the note beside it becomes a person's by that, and stays when it leaves the note.
     """
@@ -76,7 +77,7 @@ def drop_tag(registry: Registry, model_id: int, key: str, by: By, now: int) -> b
 
 
 def set_alias(registry: Registry, model_id: int, name: str, by: By, now: int) -> bool:
-    """Give a model a name of its own in its place; whether it had it not.
+    """Give a model an alias; whether it did not have it already.
 
     Raises Refused where another model of the same interval, ticker and type has it; without them,
     another such model of the same folder.

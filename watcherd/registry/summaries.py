@@ -75,12 +75,13 @@ def summarise(connection: Connection, ids: Collection[int], by: By, now: int) ->
 
 
 def _of_content(said: Row | None, fingerprint: str | None) -> Row | None:
-    """Of other content than the present it counts no more, as results do not."""
+    """The verification, unless it is of other content than the present one: then it no longer
+    counts."""
     return said if said and said.get("fingerprint") == fingerprint else None
 
 
 def _kept(**details: object) -> Row:
-    """What is not there is not said."""
+    """Without the keys that have nothing to say."""
     return {key: value for key, value in details.items() if value}
 
 

@@ -34,8 +34,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """A table whose columns fit the terminal: some are left out rather than all cut short, and so
-    are those that have nothing to say of any row."""
+    """A table whose columns fit the terminal: rather than cutting all short, some columns are left
+    out, as are those that are empty in every row."""
 
     columns: Sequence[Column]
     rows: Sequence[Row]
@@ -56,7 +56,7 @@ class Fitting:
 def _telling(
     columns: Sequence[Column], rows: Sequence[Sequence[Text]]
 ) -> tuple[Sequence[Column], Sequence[Sequence[Text]]]:
-    """The columns that say something of a row, and the rows without the others."""
+    """The columns that are not empty in every row, and the rows without the others."""
     told = [at for at in range(len(columns)) if any(row[at].plain for row in rows)]
     if len(told) == len(columns):
         return columns, rows
@@ -64,7 +64,8 @@ def _telling(
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Text]], room: int) -> list[int]:
-    """As wide as the widest cell; what is too much the widest columns give, long ones first."""
+    """As wide as the widest cell; if that is too much, the widest columns shrink, long ones
+    first."""
     widths = [
         max(cell_len(column.name), *(cell_len(row[at].plain) for row in rows))
         for at, column in enumerate(columns)

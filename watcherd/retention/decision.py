@@ -23,8 +23,9 @@ def decide(
 ) -> Verdicts:
     """A verdict for every candidate, in the order in which they are given.
 
-    ``now`` and ``min_age`` are in nanoseconds. ``held``: path -> why the world outside says that it
-    must stay; a folder's path holds all below it. Without a rule everything is kept.
+    ``now`` and ``min_age`` are in nanoseconds. ``held``: path -> why it must stay, by what was
+    found outside the registry; a folder's path holds all below it. Without a rule everything is
+    kept.
     """
     keeps = tuple(tuple(keeps_of(rule, now)) for rule in rules)
     law = _Law(rules, keeps, guards_of(now, min_age, held), now)
@@ -42,7 +43,7 @@ def decide(
 
 @dataclass(frozen=True, slots=True)
 class _Law:
-    """What holds for every folder."""
+    """What is the same for every folder."""
 
     rules: Sequence[Rule]
     keeps: Sequence[Sequence[Keep]]

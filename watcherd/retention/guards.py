@@ -91,7 +91,7 @@ def _is_not_complete(one: Candidate) -> str | None:
 
 
 def _is_held(held: Mapping[str, str]) -> Guard:
-    """By what the world outside says of it, or of a folder above it."""
+    """By what was found outside the registry about it, or about a folder above it."""
 
     def guard(one: Candidate) -> str | None:
         return next((held[place] for place in lineage(one.path) if place in held), None)
