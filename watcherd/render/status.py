@@ -44,7 +44,9 @@ def _daemon(daemon: Row) -> Text:
     if not daemon["running"]:
         return Text("not running", style="yellow")
     if "pid" not in daemon:
-        return Text("probably running; it has said nothing yet that this user may read", style="yellow")
+        return Text(
+            "probably running; it has said nothing yet that this user may read", style="yellow"
+        )
     return Text(f"running, process {daemon['pid']} since {minute(daemon['started_at'])}", "green")
 
 
