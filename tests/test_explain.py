@@ -229,6 +229,9 @@ THINGS = {
     "our own folder": Thing(".watcherd/registry.db", "ignored", "watcherd's own"),
     "a folder": Thing("1h", "folder", "a folder with 5 models"),
     "an empty folder": Thing(LSTM.replace("LSTM", ""), "folder", "a folder with 5 models"),
+    "a SavedModel's folder": Thing(
+        "4h/ETH/GRU/served/variables", "folder", "a folder of the SavedModel 4h/ETH/GRU/served"
+    ),
     "the root": Thing(".", "folder", "a folder with 7 models"),
     "what lies outside": Thing("/proc/self/stat", "outside", "outside the models root"),
 }

@@ -179,8 +179,12 @@ def _why_no_row(seen: Evidence, artifact: Artifact) -> tuple[str, ...]:
 def _folder(seen: Evidence) -> Answer | None:
     if seen.sight.found is not Found.FOLDER:
         return None
+    unknown = () if seen.known else (NO_REGISTRY,)
+    if (artifact := seen.artifact_around) is not None:
+        what = f"a folder of the {_FORMS[artifact.form]} {artifact.path}"
+        return Answer(Kind.FOLDER, what, unknown)
     if seen.known is None:
-        return Answer(Kind.FOLDER, "a folder", (NO_REGISTRY,))
+        return Answer(Kind.FOLDER, "a folder", unknown)
     count = sum(seen.known.counts.values())
     holds = {0: "no models", 1: "1 model"}.get(count, f"{count:,} models")
     return Answer(Kind.FOLDER, f"a folder with {holds}")

@@ -9,7 +9,7 @@ from watcherd.artifact import Artifact, Part, Snapshot
 from watcherd.explain.fate import Fate
 from watcherd.naming import Naming
 from watcherd.plan import ON_DISK, Settling, Work
-from watcherd.scope import lineage
+from watcherd.scope import lineage, parent_of
 from watcherd.survey import Survey
 
 Row = Mapping[str, Any]
@@ -128,6 +128,15 @@ class Evidence:
         holding = (one for one in found.values() if self.part_in(one))
         known = self.known.place if self.known else None
         return next(holding, found.get(known) if known is not None else None)
+
+    @property
+    def artifact_around(self) -> Artifact | None:
+        """The artifact that the path is a folder of, such as a SavedModel's ``variables``."""
+        if self.snapshot is None or not self.path:
+            return None
+        around = self.snapshot.artifacts.get(parent_of(self.path))
+        inside = (part.path.startswith(f"{self.path}/") for part in around.parts) if around else ()
+        return around if any(inside) else None
 
     def part_in(self, artifact: Artifact) -> Part | None:
         """The part of an artifact that the path is, where it is not the artifact's own."""
