@@ -277,6 +277,12 @@ def without_times(said: Any) -> Any:
     return {**said, **passing} if isinstance(said, dict) else said
 
 
+def test_a_registry_s_path_may_begin_with_more_than_one_slash(kept: Path) -> None:
+    """As where a script puts an absolute path behind ``sqlite:////``."""
+    url = f"sqlite:////{kept}/.watcherd/registry.db"
+    assert call("--root", str(kept), "--registry", url, "list").status == 0
+
+
 def test_an_option_after_the_command_wins(kept: Path, tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
     assert call("--root", nowhere, "list", "--root", str(kept)).status == 0

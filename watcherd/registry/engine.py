@@ -6,6 +6,7 @@ be rebuilt from disk.
 """
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -65,7 +66,8 @@ def path_of(url: str) -> Path | None:
         raise SettingsError([fault], "registry") from None
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return None
-    return Path(parsed.database)
+    # Five slashes come of an absolute path in a pattern; two would be a host's name to SQLite.
+    return Path(re.sub("^//+", "/", parsed.database))
 
 
 def open_engine(url: str, mode: Mode) -> Engine:
