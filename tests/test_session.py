@@ -163,3 +163,29 @@ def test_what_the_rules_decided_is_told_before_what_went(
     lines = map(json.loads, capsys.readouterr().out.splitlines())
     events = [line["event"] for line in lines if line["event"].startswith("prune.")]
     assert events == ["prune.decided", "prune.trashed", "prune.trashed"]
+
+
+def test_a_dry_run_tells_of_each_model_that_would_go_once(
+    root: Path, tmp_path: Path, saved: Saved, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[watch]\nsettle = "1ms"\n[retention]\nmin_age = "0s"\ndry_run = true\n'
+        "[[retention.rule]]\nmax_to_keep = 1\n"
+    )
+    folder = "1h/BTC/LSTM"
+    settings = load(config=config, root=root, environ={})
+    with reconciler_of(root) as reconciler, open_session(settings, reconciler) as session:
+        logs.configure(format="json")
+        for step in range(4):
+            saved.write_checkpoint(root / f"{folder}/cp-{step}", step)
+            reconcile(reconciler)
+            session._prune()
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    told = [one for one in lines if one["event"].startswith("prune.") and "path" in one]
+    assert [(one["event"], one["path"], one["reason"]) for one in told] == [
+        ("prune.foreseen", f"{folder}/cp-0", "max_to_keep 2 of 1"),
+        ("prune.foreseen", f"{folder}/cp-1", "max_to_keep 2 of 1"),
+        ("prune.foreseen", f"{folder}/cp-2", "max_to_keep 2 of 1"),
+    ]
+    assert (told[0]["ticker"], told[0]["cause"]) == ("BTC", "timer")

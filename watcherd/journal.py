@@ -2,7 +2,7 @@
 begins and when it ends (docs/logs.md)."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict
 from typing import Any
 
@@ -115,6 +115,22 @@ def tell_prune(
     failing = {verdict.candidate.path: why for verdict, why in pruned.failed}
     _tell_failures(failing, known)
     return failing
+
+
+def tell_foreseen(
+    pruned: Pruned, registry: Registry, cause: Cause, known: Set[int] = frozenset()
+) -> Set[int]:
+    """What a dry run would have moved; ``known``: the models of which the last one told it."""
+    log = logs.get()
+    going = {one.candidate.model_id: one for one in pruned.removing} if pruned.dry_run else {}
+    fresh = going.keys() - known
+    write = log.debug if len(fresh) >= MANY else log.info
+    places = registry.places_of(sorted(fresh))
+    for model_id in sorted(fresh):
+        verdict = going[model_id]
+        facts = {"path": verdict.candidate.path, **places.get(model_id, {}), "cause": cause}
+        write(logs.PRUNE_FORESEEN, **facts, reason="; ".join(verdict.reasons))
+    return going.keys()
 
 
 def tell_proof(subject: Subject, proof: Proof, registry: Registry, cause: Cause) -> None:

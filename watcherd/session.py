@@ -6,7 +6,7 @@ APScheduler's threads put requests into the inbox, or raise a flag and wake it.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +80,8 @@ class Session:
     """What of the jobs failed last -> why."""
     _unmoved: dict[str, str] = field(default_factory=dict)
     """Path -> why it could not be moved to the trash last time."""
+    _foreseen: Set[int] = frozenset()
+    """The models that the last dry run would have moved to the trash."""
     _unpurged: dict[str, str] = field(default_factory=dict)
     """Path -> why it could not be purged last time."""
 
@@ -309,6 +311,7 @@ class Session:
         self._refused = ""
         registry = self.reconciler.registry
         self._unmoved = journal.tell_prune(pruned, registry, Cause.TIMER, self._unmoved)
+        self._foreseen = journal.tell_foreseen(pruned, registry, Cause.TIMER, self._foreseen)
         for cycle in pruned.cycles:
             self._told |= {(one.model_id, one.change.verb) for one in cycle.report.applied}
             self._look_again(cycle)
