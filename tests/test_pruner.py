@@ -315,6 +315,21 @@ def test_what_a_person_says_beside_a_daemon_that_prunes_holds_for_it_too(
     assert len(prune(pruner)) == 3
 
 
+def test_a_root_that_bears_no_marker_is_never_pruned_and_the_next_step_is_told(
+    root: Path, saved: Saved, tmp_path: Path
+) -> None:
+    """As one that may only be read."""
+    for step in (1, 2):
+        saved.write_checkpoint(root / f"{FOLDER}/ckpt-{step}", step)
+    shutil.rmtree(root / ".watcherd", ignore_errors=True)
+    (root / ".watcherd").write_text("in the way")
+    with reconciler_of(root, url=f"sqlite:///{tmp_path}/elsewhere.db") as reader:
+        reconcile(reader)
+        with pytest.raises(Refused, match="has no marker") as refused:
+            Pruner(reader, replace(POLICY, rules=(Rule(1),))).prune(Cause.TIMER, yes=True)
+    assert f"write in {root}/.watcherd" in refused.value.hint
+
+
 def test_another_host_than_the_markers_never_prunes(
     root: Path, five: list[str], pruner: Pruner
 ) -> None:

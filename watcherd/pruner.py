@@ -22,7 +22,7 @@ from watcherd.registry.candidates import load_candidates
 from watcherd.registry.intents import Removal, list_intents
 from watcherd.registry.verdicts import keep_verdicts
 from watcherd.retention import Rule, Verdicts, decide, metrics_of
-from watcherd.root import open_root, read_marker
+from watcherd.root import HOUSE, open_root, read_marker
 from watcherd.scope import Cause, Request, Scope, folders, parent_of
 from watcherd.trashing import Meaning, move_out
 
@@ -180,9 +180,14 @@ class Pruner:
     ) -> None:
         root = self.reconciler.root
         host = self.host
+        if host is None:
+            raise Refused(
+                f"{root.path} has no marker {HOUSE}/root.json: nothing is pruned there without",
+                hint=f"let the user that watcherd runs as write in {root.path}/{HOUSE}",
+            )
         if host != socket.gethostname():
             raise Refused(
-                f"only {host or 'the host of its marker'} prunes {root.path}",
+                f"only {host} prunes {root.path}",
                 hint="run watcherd prune there, or move the root to this host with "
                 "watcherd reconcile --adopt-root",
             )

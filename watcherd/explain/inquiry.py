@@ -76,7 +76,8 @@ def _pruning(settings: Settings, pruner: Pruner, said: Said) -> Pruning:
     root, host = pruner.reconciler.root, pruner.host
     idle = {
         "retention.dry_run is true: nothing moves": pruner.policy.dry_run,
-        f"only {host or 'the host of its marker'} prunes this root": host != socket.gethostname(),
+        "this root has no marker, and is never pruned": host is None,
+        f"only {host} prunes this root": host not in (None, socket.gethostname()),
         "this registry met a root in use: watcherd prune --yes, once": not root.prune_confirmed,
         "schedule.prune is off: watcherd prune does it": settings.schedule.prune is None,
         "no daemon runs: watcherd prune does it": said is None,
