@@ -4,6 +4,7 @@ the registry equals the disk."""
 import json
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -57,6 +58,20 @@ def test_a_registry_that_is_removed_is_made_anew(
     saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
     wait_until(lambda: registry.exists() and count(registry) == 2)
     assert not daemon.events("model.missing")
+
+
+def test_a_root_that_lost_all_that_is_ours_goes_on_at_a_persons_word(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    daemon = start_daemon(root, settings=QUICK)
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon.wait_for("model.registered")
+    shutil.rmtree(root / ".watcherd")
+    assert "lacks its marker" in daemon.wait_for("root.suspended")["error"]
+    watcherd(root, "reconcile", "--adopt-root")
+    daemon.wait_for("root.resumed")
+    saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
+    wait_until(lambda: on_disk(root) == truth(root) and len(truth(root)) == 2)
 
 
 def test_a_registry_whose_log_is_removed_is_opened_anew(
