@@ -122,20 +122,20 @@ def _is_in(registry: Registry, model_id: int, state: State | None) -> bool:
 
 
 def _places_meant(root: Path, name: str) -> Iterator[str]:
-    """What a path may mean: itself, and the prefix if it is that of a checkpoint's file, as of one
-    that moved away the registry knows no more; and each from the working folder, where no file
-    tells of a model that is gone from where its path counts."""
-    path = Path(name)
-    for one in (path,) if path.is_absolute() else (path, path.absolute()):
-        try:
-            place = below_root(root, one)
-        except UsageError:
-            if one is path:
-                raise
-            return
+    """The path, and the prefix if it is that of a checkpoint's file: of one that moved away, the
+    registry knows no more than its prefix."""
+    for place in _readings(root, Path(name)):
         yield place
         if part := naming.part_of(place.rpartition("/")[2]):
             yield f"{parent_of(place)}/{part.artifact}".lstrip("/")
+
+
+def _readings(root: Path, path: Path) -> Iterator[str]:
+    """What a path may mean. No file tells of a model that is gone from where its path counts."""
+    yield below_root(root, path)
+    if not path.is_absolute():
+        with suppress(UsageError):
+            yield below_root(root, path.absolute())
 
 
 def _way_on(root: Path, name: str) -> str:
