@@ -229,6 +229,18 @@ def test_a_root_that_a_person_adopts_is_worked_upon_again(
     wait_until(lambda: len(daemon.events("model.registered")) == 2)
 
 
+def test_of_a_root_that_is_adopted_although_nothing_was_wrong_it_is_told_too(
+    root: Path, start_daemon: Start, saved: Saved
+) -> None:
+    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
+    daemon = start_daemon(root, settings=QUICK)
+    daemon.wait_for("model.registered")
+    watcherd(root, "reconcile", "--adopt-root")
+    saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)  # after a cycle it looks what others wrote
+    assert daemon.wait_for("root.adopted")["root"] == str(root)
+    assert not daemon.events("root.suspended")
+
+
 def test_another_root_with_a_registry_of_its_own_is_not_taken_for_ours(
     root: Path, tmp_path: Path, start_daemon: Start, saved: Saved
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from watcherd import __version__, lock, logs, pulse, status
+from watcherd import __version__, journal, lock, logs, pulse, status
 from watcherd.config import Settings
 from watcherd.errors import (
     Exit,
@@ -27,7 +27,7 @@ from watcherd.footing import CHECK
 from watcherd.notify import notify
 from watcherd.reconciler import Reconciler
 from watcherd.registry import Mode, Registry, iso, path_of
-from watcherd.registry.following import adopter_of
+from watcherd.registry.following import adopters
 from watcherd.root import HOUSE, open_root, read_marker
 from watcherd.session import FIRST_BACKOFF, LONGEST_BACKOFF, Session, open_session
 from watcherd.supervisor import Supervisor
@@ -168,8 +168,8 @@ class Daemon:
         uuid = reconciler.root.uuid
         if uuid is None or self._uuid in (None, uuid):
             return None
-        if adopter := adopter_of(reconciler.registry, uuid):
-            return adopter
+        if said := adopters(reconciler.registry, uuid):
+            return said[-1]
         with open_root(self.settings.models.root, self._uuid):
             return None
 
@@ -207,7 +207,7 @@ class Daemon:
     def _resume(self, adopter: str | None) -> None:
         root = str(self.settings.models.root)
         if adopter:
-            logs.get().info(logs.ROOT_ADOPTED, root=root, actor=adopter)
+            journal.tell_adoption(root, adopter)
         if self._suspended:
             logs.get().info(logs.ROOT_RESUMED, root=root)
             self._suspended = ""

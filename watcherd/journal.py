@@ -63,6 +63,11 @@ def tell_others(lines: Sequence[Mapping[str, Any]], registry: Registry) -> None:
         write(_event_called(Verb(line["verb"])), **facts)
 
 
+def tell_adoption(root: str, actor: str) -> None:
+    """A person said that the folder at the root's path is the root."""
+    logs.get().info(logs.ROOT_ADOPTED, root=root, actor=actor)
+
+
 def _warn(one: Applied, facts: dict[str, Any]) -> None:
     """Warn of what a person may regret: a better model was overwritten, a note cannot be used."""
     if one.lost:

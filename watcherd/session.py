@@ -21,7 +21,7 @@ from watcherd.inbox import Inbox
 from watcherd.plan import Verb
 from watcherd.pruner import Pruner
 from watcherd.reconciler import Reconciler
-from watcherd.registry.following import lines_of_others
+from watcherd.registry.following import adopters, lines_of_others
 from watcherd.schedule import Schedule
 from watcherd.scope import ROOT, Cause, Request, folders, homes, parent_of
 from watcherd.sideline import Sideline, open_sideline
@@ -239,16 +239,19 @@ class Session:
         self._look_again(cycle)
 
     def _follow(self) -> None:
-        """Tell what commands beside us did to the models since the last turn."""
+        """Tell what commands beside us did to the models, and to the root, since the last turn."""
         if (now := time.monotonic()) < self._follow_at:
             return
         self._follow_at = now + FOLLOW
         reconciler = self.reconciler
         # What keeps us from the registry is told by what needs it; the lines are there later, too.
         with suppress(WatcherdError):
+            reconciler.root = root = reconciler.registry.refreshed(reconciler.root)
+            for actor in adopters(reconciler.registry, root.uuid, after=self._followed):
+                journal.tell_adoption(root.path, actor)
             lines, self._followed = lines_of_others(
                 reconciler.registry,
-                reconciler.root,
+                root,
                 reconciler.actor,
                 after=self._followed,
                 limit=MANY,

@@ -39,17 +39,17 @@ def lines_of_others(
     return [_row(dict(line)) for line in found], newest
 
 
-def adopter_of(registry: Registry, uuid: str) -> str | None:
-    """Who said last that the folder with this marker is the root; None where nobody did."""
+def adopters(registry: Registry, uuid: str | None, *, after: int = 0) -> list[str]:
+    """Who said that the folder with this marker is the root, oldest first; since a line."""
     asked = (
         select(history.c.actor)
-        .where(history.c.model_id.is_(None), history.c.verb == Verb.ADOPTED)
+        .where(history.c.model_id.is_(None), history.c.history_id > after)
+        .where(history.c.verb == Verb.ADOPTED)
         .where(func.json_extract(history.c.details, "$.uuid") == uuid)
-        .order_by(history.c.history_id.desc())
-        .limit(1)
+        .order_by(history.c.history_id)
     )
     with registry.reading() as connection:
-        return connection.execute(asked).scalar()
+        return list(connection.execute(asked).scalars())
 
 
 def _row(line: Row) -> Row:
