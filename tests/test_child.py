@@ -1,13 +1,19 @@
 """A child that is interrupted and ended at any moment."""
 
+import multiprocessing
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
+from tests.conftest import Saved
 from watcherd.child import Child
+from watcherd.errors import ChildError
 
 
 class Told(BaseException):
@@ -53,3 +59,51 @@ def test_many_items_come_back_in_their_order() -> None:
         assert list(child.map([7])) == [14]
     finally:
         child.close()
+
+
+@pytest.fixture
+def interpreter() -> Iterator[None]:
+    """What children are started with is no Python."""
+    before = multiprocessing.spawn.get_executable()
+    multiprocessing.set_executable("/bin/false")
+    yield
+    multiprocessing.set_executable(before)
+
+
+@pytest.mark.usefixtures("interpreter")
+@pytest.mark.parametrize("is_warm", [False, True])
+def test_where_none_can_be_started_that_is_the_error_and_no_item_is_blamed(is_warm: bool) -> None:
+    child = Child[int, int](double)
+    if is_warm:
+        child.warm()
+    try:
+        with pytest.raises(ChildError, match="no process that reads models can be started"):
+            list(child.map(range(200)))
+    finally:
+        child.close()
+
+
+def test_one_that_dies_while_it_has_nothing_to_do_is_replaced() -> None:
+    child = Child[int, int](double)
+    try:
+        list(child.map([1]))
+        (before,) = multiprocessing.active_children()
+        before.kill()
+        before.join()
+        assert list(child.map([1, 2])) == [2, 4]
+    finally:
+        child.close()
+
+
+def test_a_reconcile_without_children_fails_and_says_what_to_do(root: Path, saved: Saved) -> None:
+    for number in range(60):
+        saved.write_h5(root / f"1h/BTC/LSTM/{number}.h5")
+    program = (
+        "import multiprocessing; multiprocessing.set_executable('/bin/false')\n"
+        "from watcherd.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "--root", str(root), "reconcile"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stdout
+    assert "no process that reads models can be started" in done.stderr
+    assert "check that this user may run that file" in done.stderr

@@ -12,14 +12,18 @@ import os
 import platform
 import resource
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from watcherd.errors import ChildError
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
@@ -35,6 +39,9 @@ AHEAD = 2
 
 ENDING = 2.0
 """Seconds that the end of a pool is waited for."""
+
+LOOK = 1.0
+"""Seconds between two looks whether anybody is there to answer."""
 
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "ppc64le": 273, "s390x": 282}
 _IOPRIO_WHO_PROCESS = 1
@@ -79,7 +86,10 @@ class Child(Generic[T, R]):
         self._pool: ProcessPool | None = None
 
     def map(self, items: Sequence[T]) -> Iterator[R | Broken]:
-        """Results in the order of the items; Broken for those that no child survived."""
+        """Results in the order of the items; Broken for those that no child survived.
+
+        Raises ChildError where none can be started.
+        """
         batches = (list(items[at : at + BATCH]) for at in range(0, len(items), BATCH))
         waiting: deque[tuple[list[T], Future[list[R]]]] = deque()
         ahead = AHEAD * self._workers
@@ -89,15 +99,17 @@ class Child(Generic[T, R]):
             if not waiting:
                 return
             batch, future = waiting.popleft()
-            results = _result_of(future, self._seconds)
+            results = self._result_of(batch, future)
             if isinstance(results, Broken):
                 yield from ([results] if len(batch) == 1 else self._one_by_one(batch))
             else:
                 yield from results
 
     def warm(self) -> None:
-        """Start a child now, without waiting for it: the first item then need not."""
-        self._schedule([])
+        """Start a child now, without waiting for it: the first item then need not. Where none can
+        be started, ``map`` tells."""
+        with contextlib.suppress(ChildError):
+            self._schedule([])
 
     def close(self) -> None:
         """End the children, at once; ``map`` starts new ones."""
@@ -112,17 +124,39 @@ class Child(Generic[T, R]):
 
     def _one_by_one(self, batch: list[T]) -> Iterator[R | Broken]:
         for item in batch:
-            results = _result_of(self._schedule([item]), self._seconds)
+            results = self._result_of([item], self._schedule([item]))
             yield from [results] if isinstance(results, Broken) else results
 
     def _schedule(self, batch: list[T]) -> Future[list[R]]:
-        if self._pool is None or not self._pool.active:
-            self.close()
-            self._pool = self._start()
-        future: Future[list[R]] = self._pool.schedule(
-            self._work, args=[batch], timeout=self._seconds + len(batch) - 1
-        )
+        try:
+            if self._pool is None or not self._pool.active:
+                self.close()
+                self._pool = self._start()
+            future: Future[list[R]] = self._pool.schedule(
+                self._work, args=[batch], timeout=self._seconds + len(batch) - 1
+            )
+        except OSError as error:
+            raise _none_starts(error.strerror or str(error)) from error
         return future
+
+    def _result_of(self, batch: list[T], future: Future[list[R]]) -> list[R] | Broken:
+        """A child that dies before it begins, or while it has nothing to do, takes its pool along,
+        whatever the pool was to do. That proves nothing yet: another one is tried."""
+        try:
+            return self._await(future)
+        except BrokenProcessPool:
+            again = self._schedule(batch)
+        try:
+            return self._await(again)
+        except BrokenProcessPool as error:
+            raise _none_starts("it dies at once") from error
+
+    def _await(self, future: Future[list[R]]) -> list[R] | Broken:
+        """Of a pool that has broken, pebble does not abort what is handed to it at that moment."""
+        while not wait([future], LOOK).done:
+            if self._pool is None or not self._pool.active:
+                raise BrokenProcessPool("nobody is left to answer")
+        return _result_of(future, self._seconds)
 
     def _start(self) -> "ProcessPool":
         from pebble import ProcessPool
@@ -146,7 +180,10 @@ def _leave_closed_folder() -> None:
 
 
 def _result_of(future: Future[list[R]], seconds: float) -> list[R] | Broken:
-    """The batch's results; whatever a hostile file made of its child is a value here."""
+    """The batch's results; whatever a hostile file made of its child is a value here.
+
+    Raises BrokenProcessPool where no child took the batch.
+    """
     from pebble import ProcessExpired
 
     try:
@@ -159,8 +196,18 @@ def _result_of(future: Future[list[R]], seconds: float) -> list[R] | Broken:
         return Broken("it ended the child process", True)
     except MemoryError:
         return Broken("it took more memory than a child is given", True)
+    except BrokenProcessPool:
+        raise
     except Exception as error:  # noqa: BLE001  `work` answers for content; this is the machine's
         return Broken(f"the child raised {type(error).__name__}: {error}".rstrip(": "), False)
+
+
+def _none_starts(why: str) -> ChildError:
+    return ChildError(
+        f"no process that reads models can be started with {sys.executable}: {why}",
+        hint="check that this user may run that file and read its packages, and that the machine "
+        "has processes and memory left",
+    )
 
 
 def _begin(memory: int, prepare: Callable[[], None] | None) -> None:

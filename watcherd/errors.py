@@ -86,6 +86,10 @@ class WatchError(WatcherdError):
     """The models root cannot be watched at all."""
 
 
+class ChildError(WatcherdError):
+    """No process that reads models can be started."""
+
+
 class VerifyError(WatcherdError):
     """No TensorFlow can be asked: no interpreter, or nothing in it that can be imported."""
 
