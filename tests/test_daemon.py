@@ -253,7 +253,11 @@ def test_another_root_with_a_registry_of_its_own_is_not_taken_for_ours(
     root.rename(aside)
     other.rename(root)
     said = wait_until(
-        lambda: [one for one in daemon.events("root.suspended") if "another" in one["error"]]
+        lambda: [
+            one
+            for one in daemon.events("root.suspended")
+            if "is another models root" in one["error"]
+        ]
     )
     assert "--adopt-root" in said[0]["hint"]
     root.rename(other)

@@ -27,9 +27,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield registry
 
 
-def new_models() -> list[Artifact]:
+def new_models() -> list[tuple[Artifact, str]]:
     return [
-        Artifact(path, Form.HDF5, (Part(Role.H5, path, FileFact(1, 2, 3, number, 5)),))
+        (Artifact(path, Form.HDF5, (Part(Role.H5, path, FileFact(1, 2, 3, number, 5)),)), "ab")
         for number, path in enumerate(f"{folder}/m.h5" for folder in FOLDERS)
     ]
 
@@ -41,7 +41,7 @@ QUESTIONS: dict[str, Callable[[Registry], Any]] = {
         1, Scope(trees=frozenset(["4h"]), folders=frozenset(FOLDERS))
     ),
     "the rows of folders that changed": lambda r: r.load_folders(1, FOLDERS),
-    "what new models may continue": lambda r: r.find_kin(1, new_models(), ["a", "b"]),
+    "what new models may continue": lambda r: r.find_kin(1, new_models()),
     "the listings of some folders": lambda r: r.fingerprints(1, folders(FOLDERS)),
     "the listings of a tree": lambda r: r.fingerprints(1, tree("1h/T1")),
     "a model at a path": lambda r: r.ids_at("1h/T1/LSTM/m.h5"),

@@ -842,10 +842,29 @@ def test_no_statement_grows_with_the_plan(
     with Registry(registry.url, Mode.WRITE) as small:
         report = apply(small, *map(lost, known(small).values()))
         assert (len(report.applied), report.dropped) == (1500, ())
-        everything = [artifact(f"{n}.h5", n) for n in range(1500)]
-        kin = small.find_kin(1, everything, [f"{n}.h5" for n in range(1500)])
+        kin = small.find_kin(1, [(artifact(f"{n}.h5", n), f"{n}.h5") for n in range(1500)])
         assert len(kin.lost) == 1500
         assert len(small.places_of([record.model_id for record in kin.lost])) == 1500
+
+
+def test_a_copy_is_sought_on_every_other_file_system_than_its_own(registry: Registry) -> None:
+    """New models are looked at together, wherever they lie."""
+    on_two = [
+        new("a.h5", 1),
+        replace(new("far/b.h5", 2), artifact=artifact("far/b.h5", 2, device=2)),
+    ]
+    apply(registry, *on_two)
+    kin = registry.find_kin(
+        1,
+        [
+            (artifact("far/a.h5", 3, device=2), "a.h5"),
+            (artifact("b.h5", 4), "far/b.h5"),
+            (artifact("twin.h5", 5), "a.h5"),
+        ],
+    )
+    assert {record.path for record in kin.elsewhere} == {"a.h5", "far/b.h5"}
+    near = registry.find_kin(1, [(artifact("twin.h5", 5), "a.h5")])
+    assert near.elsewhere == (), "of two equal ones on one file system neither came from the other"
 
 
 @pytest.mark.parametrize("at", [300, 1300])

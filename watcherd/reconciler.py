@@ -383,8 +383,8 @@ class Reconciler:
     def _find_kin(self, root_fd: int, work: Work, readings: dict[str, Reading]) -> Kin:
         if not work.unread:
             return Kin((), ())
-        seen = [readings[artifact.path].fingerprint for artifact in work.unread]
-        kin = self.registry.find_kin(self.root.root_id, work.unread, filter(None, seen))
+        seen = [(artifact, readings[artifact.path].fingerprint) for artifact in work.unread]
+        kin = self.registry.find_kin(self.root.root_id, seen)
         trashed = [record.model_id for record in kin.lost if record.state is State.TRASHED]
         held = {
             model_id

@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -115,54 +115,53 @@ def forget_folders(connection: Connection, root_id: int, paths: Iterable[str]) -
 
 
 def find_kin(
-    connection: Connection,
-    root_id: int,
-    new: Iterable[Artifact],
-    fingerprints: Iterable[str],
+    connection: Connection, root_id: int, new: Iterable[tuple[Artifact, str | None]]
 ) -> Kin:
-    """What the new artifacts may continue. Rows on disk at their own paths are no kin."""
-    artifacts = tuple(new)
-    paths = [artifact.path for artifact in artifacts]
-    facts = [artifact.head.fact for artifact in artifacts if artifact.head]
-    is_lost = model.c.state.not_in(sorted(ON_DISK))
+    """What new artifacts, each with its fingerprint if it has one, may continue. Rows on disk at
+    their own paths are no kin."""
     found: dict[int, Record] = {}
+    paths, inodes = set(), []
+    contents: defaultdict[int, set[str]] = defaultdict(set)
+    for artifact, fingerprint in new:
+        paths.add(artifact.path)
+        if artifact.head:
+            inodes.append(artifact.head.fact.inode)
+            if fingerprint:
+                contents[artifact.head.fact.device].add(fingerprint)
+    is_lost = model.c.state.not_in(sorted(ON_DISK))
     heads = select(model_file.c.model_id).where(_HEADS)
-    devices = {fact.device for fact in facts}
-    is_elsewhere = exists().where(
-        _HEADS,
-        model_file.c.model_id == model.c.model_id,
-        model_file.c.device.not_in(devices),
-    )
-    # Many models may be of one content; hardly ever does a root lie on several file systems.
-    contents = list(set(fingerprints)) if _lie_elsewhere(connection, devices) else []
     conditions = [
-        *(and_(is_lost, model.c.path.in_(chunk)) for chunk in chunks(paths)),
+        *(and_(is_lost, model.c.path.in_(chunk)) for chunk in chunks(sorted(paths))),
         *(
-            model.c.model_id.in_(heads.where(model_file.c.inode.in_(chunk)))
-            for chunk in chunks([fact.inode for fact in facts])
+            model.c.model_id.in_(heads.where(model_file.c.inode.in_(some)))
+            for some in chunks(inodes)
         ),
-        *(and_(model.c.fingerprint.in_(chunk), is_elsewhere) for chunk in chunks(contents)),
+        *chain.from_iterable(
+            _moved_from_elsewhere(connection, device, some) for device, some in contents.items()
+        ),
     ]
     for condition in conditions:
         for record in records_where(connection, model.c.root_id == root_id, condition):
             found[record.model_id] = record
-    own = set(paths)
     return Kin(
         lost=tuple(r for r in found.values() if r.state not in ON_DISK),
-        elsewhere=tuple(r for r in found.values() if r.state in ON_DISK and r.path not in own),
+        elsewhere=tuple(r for r in found.values() if r.state in ON_DISK and r.path not in paths),
     )
 
 
-def _lie_elsewhere(connection: Connection, devices: Iterable[int]) -> bool:
-    """Whether any file of any model lies on another file system than these."""
-    known = sorted(devices)
-    device = model_file.c.device
-    # Ranges, which the index serves; what is in none of them is one of the known.
-    between = [
-        *(and_(device > low, device < high) for low, high in pairwise(known)),
-        *([device < known[0], device > known[-1]] if known else []),
-    ]
-    return any(connection.execute(select(exists().where(one))).scalar() for one in between)
+def _moved_from_elsewhere(
+    connection: Connection, device: int, contents: Iterable[str]
+) -> Iterator[ColumnElement[bool]]:
+    """Which rows have one of these contents, on another file system: from there a move is a copy.
+
+    Many models may be of one content; hardly ever does a root lie on several file systems.
+    """
+    others = (model_file.c.device < device, model_file.c.device > device)  # as the index serves
+    if any(connection.execute(select(exists().where(one))).scalar() for one in others):
+        own = (_HEADS, model_file.c.model_id == model.c.model_id)
+        is_elsewhere = exists().where(*own, model_file.c.device != device)
+        for some in chunks(sorted(contents)):
+            yield and_(model.c.fingerprint.in_(some), is_elsewhere)
 
 
 def _conditions(scope: Scope, path: Column[str]) -> Iterator[ColumnElement[bool]]:

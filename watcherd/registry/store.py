@@ -220,10 +220,10 @@ class Registry:
         with self.writing() as connection:
             records.forget_folders(connection, root_id, paths)
 
-    def find_kin(self, root_id: int, new: Iterable[Artifact], fingerprints: Iterable[str]) -> Kin:
-        """The rows that new artifacts may continue."""
+    def find_kin(self, root_id: int, new: Iterable[tuple[Artifact, str | None]]) -> Kin:
+        """The rows that new artifacts, each with its fingerprint, may continue."""
         with self.reading() as connection:
-            return records.find_kin(connection, root_id, new, fingerprints)
+            return records.find_kin(connection, root_id, new)
 
     def apply(self, plan: Plan, writer: "Writer", still_holds: Callable[[Change], bool]) -> Report:
         """Write a plan, batch by batch; what no longer holds is dropped and named.
