@@ -77,7 +77,7 @@ def peak_of(*command: str) -> float:
     while process.poll() is None:
         # One that ends while it is looked at has nothing more to tell.
         with suppress(FileNotFoundError, ProcessLookupError):
-            peak = max(peak, proportional_mb(processes_of(process.pid)))
+            peak = max(peak, proportional_mb(_with_programs_of_their_own(process.pid)))
         time.sleep(0.005)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
@@ -131,6 +131,14 @@ def processes_of(pid: int) -> list[int]:
     return [pid, *(each for child in started for each in processes_of(child))]
 
 
+def _with_programs_of_their_own(pid: int) -> list[int]:
+    """A process and all that it started, but for those that have yet to run their program: until
+    then their memory is its own, shared by vfork(2), and would be counted twice."""
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    started = (one for one in processes_of(pid) if one != pid)
+    return [pid, *(one for one in started if Path(f"/proc/{one}/cmdline").read_bytes() != command)]
+
+
 def resident_mb(pids: Sequence[int]) -> float:
     """Resident memory in MB, shared pages counted once for each process (proc_pid_statm(5))."""
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
@@ -138,8 +146,7 @@ def resident_mb(pids: Sequence[int]) -> float:
 
 
 def proportional_mb(pids: Sequence[int]) -> float:
-    """The same, shared pages counted once in all: a process is its parent's twin until it runs its
-    own program (proc_pid_smaps(5), Pss)."""
+    """The same, shared pages counted once in all (proc_pid_smaps(5), Pss)."""
     return sum(_pss_kb(Path(f"/proc/{pid}/smaps_rollup")) for pid in pids) / 1e3
 
 
