@@ -265,6 +265,8 @@ def test_another_root_with_a_registry_of_its_own_is_not_taken_for_ours(
     daemon.wait_for("root.resumed")
     assert not daemon.events("root.adopted")
     assert [row["path"] for row in rows(root)] == ["1h/BTC/LSTM/a.h5"]
+    (untouched,) = rows(other, "SELECT path FROM root")
+    assert untouched["path"] == str(other)
 
 
 def test_the_marker_is_written_with_the_first_artifact(

@@ -25,13 +25,12 @@ from watcherd.errors import (
 )
 from watcherd.footing import CHECK
 from watcherd.notify import notify
-from watcherd.reconciler import Reconciler
 from watcherd.registry import Mode, Registry, iso, path_of
 from watcherd.registry.following import adopters
 from watcherd.root import HOUSE, open_root, read_marker
 from watcherd.session import FIRST_BACKOFF, LONGEST_BACKOFF, Session, open_session
 from watcherd.supervisor import Supervisor
-from watcherd.wiring import DAEMON, reconciling
+from watcherd.wiring import DAEMON, open_registry, reconciling
 
 NICE = 10
 """getpriority(2): a tenth of the weight of a trainer's process. The disk's scheduler goes by it,
@@ -63,6 +62,8 @@ class Daemon:
     _signal: str = ""
     _uuid: str | None = None
     """Of the root that we work upon: an empty folder in its place is not taken for it."""
+    _adopter: str = ""
+    """Who said that another root is the one that we work upon, until that is told."""
     _models: int = 0
     """On disk, when they were last counted."""
     _count_due: float = 0.0
@@ -127,51 +128,47 @@ class Daemon:
             pulse.beat()
             self._ending.wait(min(left, CHECK))
 
-    def _await_root(self) -> Mode:
+    def _await_root(self) -> None:
         """Before the registry is opened: a root may stay away for days, and an open one writes.
 
-        Another marker than the one we know may have been adopted: the registry tells, if it is
-        there. None is made then.
+        Where a person adopted the one that is there now, the daemon goes on with that.
         """
-        with open_root(self.settings.models.root, None) as root_fd:
+        root = self.settings.models.root
+        with open_root(root, None) as root_fd:
             marker = read_marker(root_fd)
         if marker and self._uuid not in (None, marker.uuid):
-            return Mode.WRITE
-        with open_root(self.settings.models.root, self._uuid):
-            return Mode.CREATE
+            self._adopter = self._find_adopter(marker.uuid)
+            if self._adopter:
+                self._uuid = marker.uuid
+        with open_root(root, self._uuid):
+            pass
+
+    def _find_adopter(self, uuid: str) -> str:
+        """Who said that the root with this marker is ours; empty if nobody did.
+
+        The registry is only read: one below a root that is not ours belongs to others.
+        """
+        with suppress(RegistryError), open_registry(self.settings, Mode.READ) as registry:
+            return next(reversed(adopters(registry, uuid)), "")
+        return ""
 
     def _work(self) -> None:
         """One session: ends with the root, with its watch, or when told to."""
-        mode = self._await_root()
+        self._await_root()
         with (
-            reconciling(self.settings, DAEMON, mode=mode, known_uuid=self._uuid) as reconciler,
+            reconciling(self.settings, DAEMON, known_uuid=self._uuid) as reconciler,
             self._alone(),
             open_session(self.settings, reconciler) as session,
         ):
-            adopter = self._adopter(reconciler)
             self._session = session
             self._say_started()
             try:
                 reconciler.check_root()
-                self._resume(adopter)
+                self._resume()
                 session.work(self._should_end, self._tell)
             finally:
                 self._session = None
                 self._uuid = reconciler.root.uuid
-
-    def _adopter(self, reconciler: Reconciler) -> str | None:
-        """Who says that the registry's root is the one that we work upon, where it is another.
-
-        Raises RootSuspended where nobody does: a registry below the root comes and goes with it,
-        and knows whatever root it is in.
-        """
-        uuid = reconciler.root.uuid
-        if uuid is None or self._uuid in (None, uuid):
-            return None
-        if said := adopters(reconciler.registry, uuid):
-            return said[-1]
-        with open_root(self.settings.models.root, self._uuid):
-            return None
 
     def _is_hopeless(self, error: WatcherdError) -> bool:
         """Whether to end and let a person see to it: another daemon, a damaged registry at start.
@@ -204,10 +201,11 @@ class Daemon:
         notify(READY=1, STATUS=f"suspended: {error.message}")
         self._write_status()
 
-    def _resume(self, adopter: str | None) -> None:
+    def _resume(self) -> None:
         root = str(self.settings.models.root)
-        if adopter:
-            journal.tell_adoption(root, adopter)
+        if self._adopter:
+            journal.tell_adoption(root, self._adopter)
+            self._adopter = ""
         if self._suspended:
             logs.get().info(logs.ROOT_RESUMED, root=root)
             self._suspended = ""

@@ -4,12 +4,12 @@ import getpass
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from watcherd import config
 from watcherd.config import Settings, naming_of
-from watcherd.errors import NoRegistry, RegistryError, RootSuspended
+from watcherd.errors import NoRegistry, RootSuspended
 from watcherd.pruner import Policy, Pruner
 from watcherd.reconciler import Reconciler
 from watcherd.registry import Mode, Registry, Root, path_of
@@ -37,20 +37,9 @@ def open_registry(settings: Settings, mode: Mode, *, known_uuid: str | None = No
     path = path_of(settings.registry.url)
     home = settings.models.root / HOUSE
     if mode is Mode.CREATE and path is not None and path.parent == home:
-        if known_uuid is not None and _is_adopted(settings):
-            known_uuid = None
         with open_root(settings.models.root, known_uuid) as root_fd:
             _make_house(root_fd, settings.models.root)
     return Registry(settings.registry.url, mode)
-
-
-def _is_adopted(settings: Settings) -> bool:
-    """Whether the registry below a root says that a person took that folder for the root."""
-    with suppress(RegistryError, RootSuspended), open_root(settings.models.root, None) as root_fd:
-        marker = read_marker(root_fd)
-        with Registry(settings.registry.url, Mode.READ) as registry:
-            return marker is not None and registry.is_adopted(marker.uuid)
-    return False
 
 
 def _make_house(root_fd: int, root: Path) -> None:

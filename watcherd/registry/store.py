@@ -180,13 +180,6 @@ class Registry:
             )
         return self.mark_root(root, uuid=marker, host=host, prune_confirmed=False)
 
-    def is_adopted(self, marker: str) -> bool:
-        """Whether the folder that bears this marker is the root at a person's word."""
-        query = select(history.c.details).where(history.c.verb == Verb.ADOPTED)
-        with self.reading() as connection:
-            told = connection.execute(query).scalars().all()
-        return any(json.loads(details)["uuid"] == marker for details in told)
-
     # -- the cycle --------------------------------------------------------------------------------
 
     def load(self, root_id: int, scope: Scope) -> list[Record]:
