@@ -161,7 +161,8 @@ def test_a_folder_in_a_tree_that_is_due_later_does_not_wait_for_it(
 
 
 def test_it_tells_which_trees_are_about_to_come_out(inbox: Inbox, clock: Clock) -> None:
-    """But for the root's, and for one that rests: to look at these early would cost too much."""
+    """But for the root's, for one that rests, and for those that a timer asks for, as folders that
+    are polled: to look at these early would cost too much."""
     for scope in (tree("4h"), folders([LSTM]), tree("1d")):
         inbox.put(Request(scope, Cause.EVENT))
     assert inbox.coming() == tree("4h", "1d")
@@ -170,6 +171,8 @@ def test_it_tells_which_trees_are_about_to_come_out(inbox: Inbox, clock: Clock) 
     inbox.done(Request(tree("4h"), Cause.EVENT), 1.0)
     for scope in (tree("4h"), tree("1d")):
         inbox.put(Request(scope, Cause.EVENT))
+    assert inbox.coming() == tree("1d")
+    inbox.put(Request(tree("1w"), Cause.TIMER))
     assert inbox.coming() == tree("1d")
     inbox.put(Request(ROOT, Cause.TIMER))
     assert "" not in inbox.coming().trees

@@ -119,10 +119,15 @@ class Inbox:
         return None
 
     def coming(self) -> Scope:
-        """The trees, but for the root's, that wait and will be handed out within ``settle``."""
+        """The trees, but for the root's, of which events told, and that will be handed out within
+        ``settle``. What a timer asks for may be most of the disk."""
         with self._changed:
-            soon = self._clock() + self._settle
-            groups = [group for group in self._groups() if self._ready_at(group) <= soon]
+            soon, told = self._clock() + self._settle, {Cause.EVENT}
+            groups = [
+                group
+                for group in self._groups()
+                if group.causes == told and self._ready_at(group) <= soon
+            ]
         places = (place for group in groups for place in group.places)
         return tree(*(place.path for place in places if place.is_tree and place.path))
 
