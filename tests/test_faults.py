@@ -300,19 +300,21 @@ def test_what_may_not_be_read_is_told_once_and_looked_at_when_it_may(
     assert not daemon.events("model.missing")
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o400], ids=["shut", "listed but not entered"])
 def test_a_folder_that_is_shut_stays_a_blind_spot_whatever_happens_beside_it(
-    root: Path, start_daemon: Start, saved: Saved
+    root: Path, start_daemon: Start, saved: Saved, mode: int
 ) -> None:
     saved.write_h5(root / "1h/BTC/LSTM/a.h5")
-    (root / "1h/BTC").chmod(0)
+    (root / "1h/BTC/LSTM").chmod(mode)
     daemon = start_daemon(root, settings=QUICK, within=WITHOUT_PRIVILEGE)
-    assert daemon.wait_for("blind.found")["path"] == "1h/BTC"
-    saved.write_h5(root / "1h/loose.h5", 1)
+    assert daemon.wait_for("blind.found")["path"] == "1h/BTC/LSTM"
+    saved.write_h5(root / "1h/BTC/loose.h5", 1)
     daemon.wait_for("model.registered")
-    assert blind_of(root).keys() == {"1h/BTC"}
-    (root / "1h/BTC").rename(root / "1h/ETH")
-    wait_until(lambda: blind_of(root).keys() == {"1h/ETH"})
-    (root / "1h/ETH").chmod(0o755)
+    assert not daemon.events("blind.cleared")
+    assert blind_of(root).keys() == {"1h/BTC/LSTM"}
+    (root / "1h/BTC/LSTM").rename(root / "1h/BTC/GRU")
+    wait_until(lambda: blind_of(root).keys() == {"1h/BTC/GRU"})
+    (root / "1h/BTC/GRU").chmod(0o755)
 
 
 def test_twelve_hundred_folders_at_once_make_a_short_log_of_valid_lines(

@@ -39,14 +39,26 @@ class BlindSpots:
         went; of a folder that is still shut it does not."""
         if scope.covers(path):
             return True
-        place = self._place(path)
-        is_shut = os.path.lexists(place) and not os.access(place, os.R_OK)
-        return scope.covers(parent_of(path)) and not is_shut
+        return scope.covers(parent_of(path)) and not self._is_shut(path)
+
+    def _is_shut(self, path: str) -> bool:
+        """Nobody can say of what lies below a folder that may not be entered that it is gone."""
+        try:
+            os.lstat(self._place(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return not self._is_open(path)
 
     def _may_be_read(self, path: str) -> bool:
         """A symlink that hides models may be, and hides them still."""
+        return self._is_open(path) and not os.path.islink(self._place(path))
+
+    def _is_open(self, path: str) -> bool:
+        """A folder must be entered, too, to say anything about what is in it."""
         place = self._place(path)
-        return os.access(place, os.R_OK) and not os.path.islink(place)
+        return os.access(place, os.R_OK | os.X_OK if os.path.isdir(place) else os.R_OK)
 
     def _place(self, path: str) -> str:
         return os.path.join(self.root, path)
