@@ -225,6 +225,28 @@ def test_new_rules_for_names_reach_the_rows_that_are_there(
     assert verbs == ["registered"]
 
 
+def test_rows_that_others_place_by_other_rules_in_the_middle_of_a_look_are_placed_anew_by_the_next(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    saved.write_h5(root / FOLDER / "m.h5")
+    reconcile(reconciler)
+    for number in (1, 2):
+        saved.write_h5(root / f"1h/ETH/LSTM/run-{number}/m.h5", number)
+
+    def interfere() -> None:
+        reconciler.between = lambda: None
+        with reconciler_of(root) as other:
+            other.naming = Naming(layouts=("{ticker}/{interval}/{type}",))
+            reconcile(other)
+        reconcile(reconciler, folders(["1d"]))
+
+    reconciler.slice, reconciler.between = 1, interfere
+    reconcile(reconciler)
+    assert None in {row["interval"] for row in rows(root)}
+    reconcile(reconciler)
+    assert {row["interval"] for row in rows(root)} == {"1h"}
+
+
 def test_trainings_of_one_script_are_of_one_architecture_however_keras_numbers_their_layers(
     root: Path, reconciler: Reconciler
 ) -> None:

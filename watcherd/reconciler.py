@@ -66,6 +66,8 @@ class _Job:
     trashed: Mapping[int, Verb]
     dry_run: bool
     reread: bool
+    rename: bool
+    """Whether the rows were placed by other rules for names when it began."""
     locks: Mapping[Place, int]
     """What writers had locked when it began -> a process that did."""
 
@@ -126,17 +128,17 @@ class Reconciler:
         Raises RootSuspended where the root is not there, and RegistryError.
         """
         started, worked = time.monotonic(), time.thread_time()
-        self.refresh_root()
+        before = self.refresh_root().naming
         with open_root(Path(self.root.path), self.root.uuid) as root_fd:
             trashed = {} if dry_run else self._recover(root_fd)
             # Before the scan: a lock that is newer has made the file's facts young.
             locks = read_locks(writers_only=True)
-            job = _Job(root_fd, request, trashed, dry_run, reread, locks)
+            job = _Job(root_fd, request, trashed, dry_run, reread, self.is_renaming, locks)
             cycle = Cycle(request, request.scope)
             for part in self._parts(job):
                 cycle.add(part)
             if request.scope == ROOT and not dry_run and not cycle.report.dropped:
-                self._note_naming()
+                self._note_naming(before)
         cycle.seconds = time.monotonic() - started
         cycle.effort = max(cycle.scanning, time.thread_time() - worked)
         return cycle
@@ -159,7 +161,7 @@ class Reconciler:
         looked for by its folder once more, and called missing.
         """
         scope = _with_saved_models(job.request.scope)
-        is_fresh = job.reread or self.is_renaming
+        is_fresh = job.reread or job.rename
         known = {} if is_fresh else self.registry.fingerprints(self.root.root_id, scope)
         slices = scan.walk(job.root_fd, scope, self.naming, known, most=self.slice)
         first, second = next(slices), next(slices, None)
@@ -276,7 +278,7 @@ class Reconciler:
             looks=self.looks,
             trashed=job.trashed,
             reread=job.reread,
-            rename=self.is_renaming,
+            rename=job.rename,
         )
         return Look(scope, snapshot, held, work)
 
@@ -342,8 +344,9 @@ class Reconciler:
         """Whether a cycle places the rows anew: they were placed by other rules for names."""
         return self.root.naming not in (None, self._naming)
 
-    def _note_naming(self) -> None:
-        if self.root.naming != self._naming:
+    def _note_naming(self, before: str | None) -> None:
+        """Unless others placed rows by their rules meanwhile: the next cycle places those anew."""
+        if self.refresh_root().naming == before != self._naming:
             self.root = self.registry.note_naming(self.root, self._naming)
 
     @property
