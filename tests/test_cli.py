@@ -456,6 +456,18 @@ def test_status_11_for_a_mass_prune_without_a_person_s_word(used: Path, saved: S
     assert left == ["ckpt-8.index"]
 
 
+def test_a_prune_that_is_refused_removes_nothing_for_good_either(
+    used: Path, saved: Saved, tmp_path: Path
+) -> None:
+    config = tmp_path / "soon.toml"
+    config.write_text(SETTINGS.replace("[retention]", '[retention]\ntrash_for = "0s"'))
+    assert at(used, "--config", str(config), "rm", H5).status == 0
+    for number in range(4, 9):
+        saved.write_checkpoint(used / f"1h/BTC/LSTM/ckpt-{number}", number % 4)
+    assert at(used, "--config", str(config), "prune").status == 11
+    assert [one["path"] for one in at(used, "--json", "trash").json()] == [H5]
+
+
 def test_status_11_for_a_second_daemon(used: Path) -> None:
     with lock.hold(used / ".watcherd" / status.LOCK):
         done = watcherd(used, "run", check=False)

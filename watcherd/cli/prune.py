@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from watcherd.cli.options import Call, command
-from watcherd.errors import Exit
+from watcherd.errors import Exit, RegistryFull
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,9 +40,11 @@ def add_to(app: typer.Typer) -> None:
             try:
                 (whole,) = pruner.look(ROOT, Cause.REQUEST, dry_run)
                 pruned = pruner.prune(Cause.REQUEST, dry_run=dry_run, yes=yes)
-            finally:
-                # Also where that fails: on a full disk it is what helps.
-                emptied = Emptied() if dry_run else pruner.purge(Cause.REQUEST)
+            except RegistryFull:
+                if not dry_run:
+                    pruner.purge(Cause.REQUEST)  # makes room for the next try
+                raise
+            emptied = Emptied() if dry_run else pruner.purge(Cause.REQUEST)
         said = render.pruned(
             pruned.verdicts,
             pruned.failed,
