@@ -85,16 +85,18 @@ ABOVE: dict[str, tuple[str, str]] = {
     "relative, from the root": ("", "1h/BTC/LSTM/ckpt-1"),
     "relative, with dots": ("1h/BTC", "../BTC/./LSTM/ckpt-1"),
     "absolute": ("1h", "ROOT/1h/BTC/LSTM/ckpt-1"),
+    "absolute, by a symlink to the root": ("1h", "LINK/1h/BTC/LSTM/ckpt-1"),
     "with the wildcards of shards": ("1h", "BTC/LSTM/ckpt-1-?????-of-00001"),
 }
 
 
 @pytest.mark.parametrize("name", ABOVE)
 def test_what_a_state_file_in_a_folder_above_names_is_kept(
-    root: Path, three: list[str], pruner: Pruner, name: str
+    root: Path, three: list[str], pruner: Pruner, tmp_path: Path, name: str
 ) -> None:
     folder, path = ABOVE[name]
-    path = path.replace("ROOT", str(root))
+    (tmp_path / "link").symlink_to(root)
+    path = path.replace("ROOT", str(root)).replace("LINK", f"{tmp_path}/link")
     (root / folder / "checkpoint").write_text(f'model_checkpoint_path: "{path}"\n')
     assert [one.candidate.path for one in prune(pruner)] == [three[1]]
     assert verdict_of(pruner, three[0]).reasons == (
@@ -113,7 +115,9 @@ def test_a_state_file_above_that_cannot_be_read_protects_all_below_it(
     )
 
 
-@pytest.mark.parametrize("text", ["", "/etc/passwd", "../../../../ckpt-1", "ckpt-1", None])
+@pytest.mark.parametrize(
+    "text", ["", "/etc/passwd", "../../../../ckpt-1", "ckpt-1", r"\000/ckpt-1", None]
+)
 def test_what_names_nothing_here_keeps_nothing(
     root: Path, three: list[str], pruner: Pruner, text: str | None
 ) -> None:

@@ -301,7 +301,11 @@ def latest_below(root_fd: int, root: str, folder: str, name: str) -> str | None:
         if error.errno in _ABSENT:
             return None
         raise
-    place = os.path.normpath(os.path.join(root, folder, path)) if path else ""
+    if not path or "\0" in path:
+        return None
+    # A trainer may know the root by a symlink to it.
+    above, last = os.path.split(os.path.normpath(os.path.join(root, folder, path)))
+    place = os.path.join(os.path.realpath(above), last)
     return place.removeprefix(f"{root}/") if place.startswith(f"{root}/") else None
 
 
