@@ -246,7 +246,7 @@ class Session:
         reconciler = self.reconciler
         # What keeps us from the registry is told by what needs it; the lines are there later, too.
         with suppress(WatcherdError):
-            reconciler.root = root = reconciler.registry.refreshed(reconciler.root)
+            root = reconciler.refresh_root()
             for actor in adopters(reconciler.registry, root.uuid, after=self._followed):
                 journal.tell_adoption(root.path, actor)
             lines, self._followed = lines_of_others(
