@@ -508,11 +508,6 @@ def test_of_a_root_that_is_not_there_the_root_is_told(tmp_path: Path, command: s
     assert "  → mount its disk, make the folder, or correct models.root (--root)" in done.err
 
 
-@pytest.mark.parametrize("words", [["status"], ["explain", H5]], ids=["status", "explain"])
-def test_lines_end_with_their_last_word(kept: Path, words: list[str]) -> None:
-    assert not re.search(r" $", at(kept, *words).out, re.MULTILINE)
-
-
 @pytest.mark.parametrize("root", ["nowhere", "config.toml"])
 def test_who_only_reads_learns_that_the_root_is_no_folder(tmp_path: Path, root: str) -> None:
     done = at(tmp_path / root, "list")

@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from watcherd.artifact import Artifact, FileFact, Form, Part, Role
 from watcherd.registry import Mode, Registry
+from watcherd.registry.following import adopters
 from watcherd.registry.intents import are_unsettled
 from watcherd.registry.links import load_links
 from watcherd.scope import Scope, folders, tree
@@ -50,6 +51,7 @@ QUESTIONS: dict[str, Callable[[Registry], Any]] = {
     "what happened since a time": lambda r: r.history(since="2026-01-31T12:00:00.000Z"),
     "what happened to a model": lambda r: r.history(model_id=7, limit=100),
     "what happened after a line": lambda r: r.history(after=7),
+    "who adopted the root since a line": lambda r: adopters(r, "a", after=7),
 }
 
 MAY_SCAN = {"trash", "link", "CONSTANT"}
