@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from tests.conftest import Saved
-from watcherd.child import Child
+from watcherd.child import BATCH, Child
 from watcherd.errors import ChildError
 
 
@@ -91,6 +92,40 @@ def test_one_that_dies_while_it_has_nothing_to_do_is_replaced() -> None:
         before.kill()
         before.join()
         assert list(child.map([1, 2])) == [2, 4]
+    finally:
+        child.close()
+
+
+class Breaking:
+    """A pool that breaks at the moment when the second batch is handed to it, and answers neither:
+    such a race cannot be brought about at will."""
+
+    def __init__(self) -> None:
+        self.handed = 0
+
+    @property
+    def active(self) -> bool:
+        return self.handed < 2
+
+    def schedule(self, *_: object, **__: object) -> Future[list[int]]:
+        self.handed += 1
+        return Future()
+
+    def stop(self) -> None:
+        """There is nothing to end."""
+
+    def join(self) -> None:
+        """Nor to wait for."""
+
+
+def test_what_was_handed_to_a_pool_that_breaks_another_one_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    child, items = Child[int, int](double), range(2 * BATCH)
+    monkeypatch.setattr("watcherd.child.LOOK", 0.01)
+    monkeypatch.setattr(child, "_pool", Breaking())
+    try:
+        assert list(child.map(items)) == double(list(items))
     finally:
         child.close()
 

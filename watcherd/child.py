@@ -61,6 +61,14 @@ class Broken:
     child's or the machine's, and says nothing about the item."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Handed(Generic[R]):
+    """A batch's results to come, and the pool that they are to come from."""
+
+    pool: "ProcessPool"
+    future: Future[list[R]]
+
+
 class Child(Generic[T, R]):
     """A small pool of spawned processes that run ``work`` on batches of items.
 
@@ -91,15 +99,15 @@ class Child(Generic[T, R]):
         Raises ChildError where none can be started.
         """
         batches = (list(items[at : at + BATCH]) for at in range(0, len(items), BATCH))
-        waiting: deque[tuple[list[T], Future[list[R]]]] = deque()
+        waiting: deque[tuple[list[T], _Handed[R]]] = deque()
         ahead = AHEAD * self._workers
         while True:
             for batch in islice(batches, ahead - len(waiting)):
                 waiting.append((batch, self._schedule(batch)))
             if not waiting:
                 return
-            batch, future = waiting.popleft()
-            results = self._result_of(batch, future)
+            batch, handed = waiting.popleft()
+            results = self._result_of(batch, handed)
             if isinstance(results, Broken):
                 yield from ([results] if len(batch) == 1 else self._one_by_one(batch))
             else:
@@ -127,7 +135,7 @@ class Child(Generic[T, R]):
             results = self._result_of([item], self._schedule([item]))
             yield from [results] if isinstance(results, Broken) else results
 
-    def _schedule(self, batch: list[T]) -> Future[list[R]]:
+    def _schedule(self, batch: list[T]) -> _Handed[R]:
         try:
             if self._pool is None or not self._pool.active:
                 self.close()
@@ -137,13 +145,13 @@ class Child(Generic[T, R]):
             )
         except OSError as error:
             raise _none_starts(error.strerror or str(error)) from error
-        return future
+        return _Handed(self._pool, future)
 
-    def _result_of(self, batch: list[T], future: Future[list[R]]) -> list[R] | Broken:
+    def _result_of(self, batch: list[T], handed: _Handed[R]) -> list[R] | Broken:
         """A child that dies before it begins, or while it has nothing to do, takes its pool along,
         whatever the pool was to do. That proves nothing yet: another one is tried."""
         try:
-            return self._await(future)
+            return self._await(handed)
         except BrokenProcessPool:
             again = self._schedule(batch)
         try:
@@ -151,12 +159,12 @@ class Child(Generic[T, R]):
         except BrokenProcessPool as error:
             raise _none_starts("it dies at once") from error
 
-    def _await(self, future: Future[list[R]]) -> list[R] | Broken:
+    def _await(self, handed: _Handed[R]) -> list[R] | Broken:
         """Of a pool that has broken, pebble does not abort what is handed to it at that moment."""
-        while not wait([future], LOOK).done:
-            if self._pool is None or not self._pool.active:
+        while not wait([handed.future], LOOK).done:
+            if not handed.pool.active:
                 raise BrokenProcessPool("nobody is left to answer")
-        return _result_of(future, self._seconds)
+        return _result_of(handed.future, self._seconds)
 
     def _start(self) -> "ProcessPool":
         from pebble import ProcessPool

@@ -135,7 +135,7 @@ def tell_foreseen(
         verdict = going[model_id]
         facts = {"path": verdict.candidate.path, **places.get(model_id, {}), "cause": cause}
         write(logs.PRUNE_FORESEEN, **facts, reason="; ".join(verdict.reasons))
-    return going.keys()
+    return frozenset(going)
 
 
 def tell_proof(subject: Subject, proof: Proof, registry: Registry, cause: Cause) -> None:
