@@ -1,8 +1,10 @@
 """The worker survives what it did not expect, and looks less and less often at what won't hold."""
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,29 @@ def test_a_schedule_in_trouble_is_started_anew_and_the_root_looked_at(session: S
 def test_a_registry_that_is_another_ends_the_session(session: Session, root: Path) -> None:
     with session._footing.stood_upon():
         (root / ".watcherd/registry.db").rename(root / ".watcherd/other.db")
+        with pytest.raises(RegistryError, match="removed or replaced"):
+            session._footing.look()
+
+
+def test_a_registry_that_gets_its_log_later_is_the_same_until_that_is_removed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was opened on a full disk does when there is room again."""
+    monkeypatch.setattr("watcherd.registry.engine._switch_to_wal", lambda _: None)
+    settings, file = load(root=root, environ={}), root / ".watcherd/registry.db"
+    with (
+        reconciler_of(root) as reconciler,
+        open_session(settings, reconciler) as session,
+        session._footing.stood_upon(),
+        closing(sqlite3.connect(file)) as other,
+    ):
+        assert session._footing.look()
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("CREATE TABLE theirs (one)")
+        session._footing.look_soon()
+        assert session._footing.look()
+        file.with_name("registry.db-wal").unlink()
+        session._footing.look_soon()
         with pytest.raises(RegistryError, match="removed or replaced"):
             session._footing.look()
 

@@ -126,13 +126,17 @@ class Footing:
         self.reconciler.warm()
 
     def _check_registry(self) -> None:
-        """What is written into a file without a name is lost."""
-        if self._identify_registry() != self._registry_files:
+        """What is written into a file without a name is lost. On a full disk there is no log at
+        first."""
+        files = self._identify_registry()
+        pairs = zip(self._registry_files, files, strict=True)
+        if any(before not in (None, now) for before, now in pairs):
             raise RegistryError(
                 f"the registry {self.reconciler.registry.url} was removed or replaced while in use",
                 hint="what stands there now is opened, or a new one is made from the disk, without "
                 "marks and history; to have those, stop watcherd and put a copy there",
             )
+        self._registry_files = files
 
     def _identify_registry(self) -> Identities:
         """What was written last is in its log, which is there as long as anyone has it open."""
