@@ -966,6 +966,18 @@ def test_a_name_counts_from_the_working_folder_also_of_what_is_in_the_trash(
     assert at(used, "--json", "restore", name).json()[0]["restored"]
 
 
+def test_where_the_working_folder_is_gone_a_name_counts_from_the_root(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for command in ("show", "explain", "reconcile --dry-run"):
+        assert at(kept, *command.split(), H5).status == 0
+        assert at(kept, *command.split(), "nowhere.h5").status == 12
+
+
 def test_the_old_path_of_a_moved_model_says_where_it_went(used: Path) -> None:
     before = at(used, "--json", "show", H5).json()
     (used / "1h/ETH/LSTM").mkdir(parents=True)

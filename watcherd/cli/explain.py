@@ -73,11 +73,11 @@ def _place_of(root: Path, name: str) -> str | None:
 
     None where it lies outside.
     """
-    from watcherd.cli.places import below_root, is_there
+    from watcherd.cli.places import below_root, from_here, is_there
 
     path = Path(name)
-    places = (root / path, Path.cwd() / path)
-    there = (place for place in places if is_there(place))
+    places = (root / path, from_here(path))
+    there = (place for place in places if place is not None and is_there(place))
     written = Path(os.path.abspath(next(there, root / path)))
     if written.is_relative_to(root):
         return "" if written == root else written.relative_to(root).as_posix()

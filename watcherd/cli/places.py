@@ -23,7 +23,8 @@ def below_root(root: Path, path: Path) -> str:
 
     Raises UsageError where it lies outside.
     """
-    if not path.is_absolute() and (is_there(root / path) or not is_there(path.absolute())):
+    here = from_here(path)
+    if here is None or (not path.is_absolute() and (is_there(root / path) or not is_there(here))):
         path = root / path
     # The folder is resolved, the name is not: a model may be a symlink's target, never a symlink.
     is_name = path.name not in ("", ".", "..")
@@ -36,6 +37,14 @@ def below_root(root: Path, path: Path) -> str:
         raise UsageError(
             f"{path} is not below the models root {root}", hint="name a folder or file below it"
         ) from None
+
+
+def from_here(path: Path) -> Path | None:
+    """A path from the working folder, absolute; None where that is gone, so that none leads on."""
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        return None
 
 
 def scope_of(root: Path, paths: Iterable[Path]) -> Scope:
@@ -133,9 +142,10 @@ def _places_meant(root: Path, name: str) -> Iterator[str]:
 def _readings(root: Path, path: Path) -> Iterator[str]:
     """What a path may mean. No file tells of a model that is gone from where its path counts."""
     yield below_root(root, path)
-    if not path.is_absolute():
+    here = from_here(path)
+    if here is not None and not path.is_absolute():
         with suppress(UsageError):
-            yield below_root(root, path.absolute())
+            yield below_root(root, here)
 
 
 def _way_on(root: Path, name: str) -> str:
