@@ -1,4 +1,4 @@
-"""What below the root nothing can be said about: told when it is found, and asked again in time."""
+"""What below the root cannot be read: reported when it is found, and tried again in time."""
 
 import os
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class BlindSpots:
     """Path -> why it could not be looked at."""
 
     def note(self, cycle: Cycle) -> None:
-        """Take in what a cycle could see and could not; of what lies elsewhere it tells nothing."""
+        """Take in what a cycle could read and what not; it says nothing of other places."""
         before = self.places
         left = {path: why for path, why in before.items() if not self._was_seen(path, cycle.scope)}
         self.places = left | cycle.blind
@@ -30,19 +30,20 @@ class BlindSpots:
             logs.get().info(logs.BLIND_CLEARED)
 
     def readable(self) -> Scope:
-        """Where to look again for those that may be read by now. No event tells of a permission."""
+        """Where to scan again because it can be read by now. Nobody is told of permissions below a
+        folder that was shut."""
         places = [path for path in self.places if self._may_be_read(path)]
         return tree(*places) | folders(map(parent_of, places))
 
     def _was_seen(self, path: str, scope: Scope) -> bool:
-        """A folder was by a look into it. A look at what holds it tells of a file, and of what
-        went; of a folder that is still shut it does not."""
+        """Whether a scan was able to tell about it: of its folder, or of the folder that holds it
+        unless it is still shut."""
         if scope.covers(path):
             return True
         return scope.covers(parent_of(path)) and not self._is_shut(path)
 
     def _is_shut(self, path: str) -> bool:
-        """Nobody can say of what lies below a folder that may not be entered that it is gone."""
+        """Also what lies below a folder that may not be entered: nobody can say that it is gone."""
         try:
             os.lstat(self._place(path))
         except (FileNotFoundError, NotADirectoryError):
@@ -52,7 +53,7 @@ class BlindSpots:
         return not self._is_open(path)
 
     def _may_be_read(self, path: str) -> bool:
-        """A symlink that hides models may be, and hides them still."""
+        """Not a symlink that hides models: it can be read, and still hides them."""
         return self._is_open(path) and not os.path.islink(self._place(path))
 
     def _is_open(self, path: str) -> bool:

@@ -119,7 +119,7 @@ class Inbox:
         return None
 
     def coming(self) -> Scope:
-        """The trees, but for the root's, of which events told, and that will be handed out within
+        """The trees that events ask for, but the root's, and that will be handed out within
         ``settle``. What a timer asks for may be most of the disk."""
         with self._changed:
             soon, told = self._clock() + self._settle, {Cause.EVENT}

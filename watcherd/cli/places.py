@@ -140,7 +140,7 @@ def _places_meant(root: Path, name: str) -> Iterator[str]:
 
 
 def _readings(root: Path, path: Path) -> Iterator[str]:
-    """What a path may mean. No file tells of a model that is gone from where its path counts."""
+    """What a path may mean: of a model that is gone, no file on the disk decides between them."""
     yield below_root(root, path)
     here = from_here(path)
     if here is not None and not path.is_absolute():

@@ -265,8 +265,8 @@ def _use_wal(engine: Engine) -> None:
 
 
 def _switch_to_wal(cursor: Any) -> None:
-    """SQLite's busy handler does not wait for a lock upon a statement that has one already, as the
-    change of the journal's mode has (``sqlite3BtreeBeginTrans``): so the waiting is done here.
+    """SQLite's busy handler does not wait where a statement holds a lock already, as the change of
+    the journal's mode does (``sqlite3BtreeBeginTrans``): so the waiting is done here.
 
     Another process that opens or leaves the registry at this moment holds it for milliseconds.
     On a full disk it stays as it is: who purges the trash must get in, and writes afterwards.

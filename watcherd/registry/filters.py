@@ -21,7 +21,7 @@ def chosen_models(
 ) -> Select[Any]:
     """These columns of the models that pass, with their optimizers at hand.
 
-    Raises UsageError for a state that there is none, and a condition that makes no sense.
+    Raises UsageError for an unknown state, or a condition that makes no sense.
     """
     return with_optimizers(*columns).where(*_conditions(connection, chosen))
 
