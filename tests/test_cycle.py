@@ -72,6 +72,23 @@ def test_what_moved_to_a_folder_that_is_yet_to_be_looked_at_is_not_called_missin
     assert settled(reconciler)
 
 
+def test_what_is_yet_to_be_looked_at_is_left_for_later_where_it_is_more_than_a_slice(
+    root: Path, reconciler: Reconciler, saved: Saved
+) -> None:
+    """It would be held in memory as a whole; the row comes back when it is found there."""
+    old = saved.write_h5(root / FOLDER / "m.h5")
+    reconcile(reconciler)
+    for number in (1, 2):
+        saved.write_h5(root / f"4h/ETH/GRU/run-{number}/m.h5", number)
+    old.rename(root / "4h/ETH/GRU/run-2/moved.h5")
+    reconciler.coming, reconciler.slice = lambda: tree("4h"), 1
+    assert dict(reconcile(reconciler, folders([FOLDER])).counts) == {"missing": 1}
+    reconcile(reconciler)
+    assert rows(root, "SELECT path FROM model WHERE model_id = 1") == [
+        {"path": "4h/ETH/GRU/run-2/moved.h5"}
+    ]
+
+
 def test_a_graph_that_stays_behind_is_no_model(
     root: Path, reconciler: Reconciler, saved: Saved
 ) -> None:

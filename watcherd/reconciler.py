@@ -6,6 +6,7 @@ Events are hints; the disk is the truth. Whatever woke us only names a scope; th
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -199,7 +200,8 @@ class Reconciler:
         """
         look = self._look(job, scope, snapshot, known)
         if final and look.work.gone and (wider := scope | self.coming()) != scope:
-            look = self._look(job, wider, None, {})
+            snapshot = self._scan_small(job, wider)
+            look = self._look(job, wider, snapshot, {}) if snapshot else look
         read: dict[str, tuple[tuple[Part, ...], Reading]] = {}
         while True:
             work, left = look.work.split(self.slice)
@@ -281,6 +283,12 @@ class Reconciler:
             rename=job.rename,
         )
         return Look(scope, snapshot, held, work)
+
+    def _scan_small(self, job: _Job, scope: Scope) -> Snapshot | None:
+        """What a scope holds; None where that is more than a slice."""
+        with closing(scan.walk(job.root_fd, scope, self.naming, {}, most=self.slice)) as slices:
+            first, second = next(slices), next(slices, None)
+        return replace(first, scope=scope) if second is None else None
 
     def _load(
         self, scope: Scope, snapshot: Snapshot, known: Mapping[str, bytes | None]

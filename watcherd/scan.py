@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -62,7 +62,7 @@ def walk(
     known: Mapping[str, bytes | None],
     *,
     most: int = SLICE,
-) -> Iterator[Snapshot]:
+) -> Generator[Snapshot, None, None]:
     """The same in slices of about ``most`` artifacts, so that memory does not grow with the tree.
 
     Each slice names in its scope the folders that it looked at. One slice knows nothing of another:
