@@ -204,8 +204,10 @@ def _result_of(future: Future[list[R]], seconds: float) -> list[R] | Broken:
         return Broken("it ended the child process", True)
     except MemoryError:
         return Broken("it took more memory than a child is given", True)
-    except BrokenProcessPool:
-        raise
+    except BrokenProcessPool as error:
+        if error.__cause__ is None:
+            raise
+        return Broken(f"what the child answered cannot be read: {error.__cause__}", False)
     except Exception as error:  # noqa: BLE001  `work` answers for content; this is the machine's
         return Broken(f"the child raised {type(error).__name__}: {error}".rstrip(": "), False)
 

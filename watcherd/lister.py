@@ -38,6 +38,8 @@ class Lister:
         self._waiting: deque[str] = deque()
         self._asked: list[Wanted] = []
         self._asked_at = 0
+        self._answers: deque[tuple[str, Found | OSError]] = deque()
+        self._answers_asked_at = 0
         self._beside: subprocess.Popen[bytes] | None = None
         self._is_alone = not sys.executable
 
@@ -55,12 +57,14 @@ class Lister:
     @property
     def since(self) -> int:
         """When the oldest listing was asked for that is yet to come, in ns since the epoch."""
+        if self._answers:
+            return self._answers_asked_at
         return self._asked_at if self._asked else time.time_ns()
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to be listed."""
-        return not (self._waiting or self._asked)
+        return not (self._waiting or self._asked or self._answers)
 
     def put(self, folders: Iterable[str]) -> None:
         """Have these folders listed, too."""
@@ -68,12 +72,16 @@ class Lister:
 
     def __iter__(self) -> Iterator[tuple[str, Found | OSError]]:
         while not self.is_done:
+            # First: while this process looks at the answers, the other one is at work again.
             if not self._asked and not self._is_alone and len(self._waiting) >= MANY:
                 self._ask()
+            if self._answers:
+                yield self._answers.popleft()
+                continue
             if self._waiting:
                 yield self._look_at(self._wanted())
             if self._asked and (not self._waiting or self._is_answered()):
-                yield from self._take_answers()
+                self._take_answers()
 
     def _wanted(self) -> Wanted:
         # The last first: a tree is walked to its depth, and few folders wait.
@@ -112,15 +120,17 @@ class Lister:
     def _is_answered(self) -> bool:
         return self._is_alone or bool(select.select([self._output], [], [], 0)[0])
 
-    def _take_answers(self) -> Iterator[tuple[str, Found | OSError]]:
-        asked = self._asked
+    def _take_answers(self) -> None:
+        asked, self._asked = self._asked, []
         answers = [] if self._is_alone else receive(self._output)
         self._is_alone = len(answers) != len(asked)
         if self._is_alone:
-            yield from map(self._look_at, asked)
-        for path, found in answers if not self._is_alone else ():
-            yield path, _error(found) if isinstance(found, int) else found
-        self._asked = []
+            self._waiting.extend(path for path, _ in asked)
+            return
+        self._answers_asked_at = self._asked_at
+        self._answers.extend(
+            (path, _error(found) if isinstance(found, int) else found) for path, found in answers
+        )
 
     @property
     def _output(self) -> int:

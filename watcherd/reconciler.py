@@ -167,7 +167,7 @@ class Reconciler:
         slices = scan.walk(job.root_fd, scope, self.naming, known, most=self.slice)
         first, second = next(slices), next(slices, None)
         if second is None:
-            yield from self._part(job, scope, replace(first, scope=scope), known)
+            yield from self._part(job, scope, first, known)
             return
         unseen = set(self.registry.fingerprints(self.root.root_id, scope))
         for snapshot in chain([first, second], slices):
@@ -288,15 +288,17 @@ class Reconciler:
         """What a scope holds; None where that is more than a slice."""
         with closing(scan.walk(job.root_fd, scope, self.naming, {}, most=self.slice)) as slices:
             first, second = next(slices), next(slices, None)
-        return replace(first, scope=scope) if second is None else None
+        return first if second is None else None
 
     def _load(
         self, scope: Scope, snapshot: Snapshot, known: Mapping[str, bytes | None]
     ) -> list[Record]:
-        """The rows to compare: none of the folders that are what they were."""
+        """The rows to compare: none of the folders that are what they were, and none of those that
+        neither hold an artifact nor are known to hold a model."""
         if not snapshot.unchanged:
             return self.registry.load(self.root.root_id, scope)
-        looked_at = snapshot.folders.keys() | scope.among(known.keys())
+        holding = {artifact.folder for artifact in snapshot.artifacts.values()}
+        looked_at = holding | scope.among(known.keys())
         return self.registry.load_folders(self.root.root_id, looked_at - snapshot.unchanged)
 
     def _remember(self, look: Look, job: "_Job", loose: frozenset[str]) -> None:

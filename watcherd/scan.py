@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 from watcherd import pulse
@@ -52,7 +52,7 @@ def scan(
     not there is proven absent by the nearest folder above that is.
     """
     (whole,) = walk(root_fd, scope, naming, known or {}, most=sys.maxsize)
-    return replace(whole, scope=scope)
+    return whole
 
 
 def walk(
@@ -65,11 +65,12 @@ def walk(
 ) -> Generator[Snapshot, None, None]:
     """The same in slices of about ``most`` artifacts, so that memory does not grow with the tree.
 
-    Each slice names in its scope the folders that it looked at. One slice knows nothing of another:
-    that a folder is gone only a look at it by its name can prove.
+    Where there are several, each names in its scope the folders that it looked at. One slice knows
+    nothing of another: that a folder is gone only a look at it by its name can prove.
     """
     places = sorted(scope.trees | scope.folders)
     seen = set(places)
+    is_whole = True
     with Lister(root_fd, known) as lister:
         look = _Look(root_fd, naming, known)
         lister.put(place for place in places if look.may_enter(place))
@@ -79,9 +80,9 @@ def walk(
             if folder not in scope.folders:
                 lister.put(one for one in below if one not in seen and look.may_enter(one))
             if len(look.artifacts) >= most and not lister.is_done:
-                yield look.snapshot()
-                look = _Look(root_fd, naming, known, at=lister.since)
-        yield look.snapshot()
+                yield look.snapshot(look.seen)
+                is_whole, look = False, _Look(root_fd, naming, known, at=lister.since)
+        yield look.snapshot(scope if is_whole else look.seen)
 
 
 def fact_of(root_fd: int, path: str) -> FileFact | None:
@@ -160,13 +161,13 @@ class _Look:
     beside: dict[str, FileFact] = field(default_factory=dict)
 
     @property
-    def scope(self) -> Scope:
+    def seen(self) -> Scope:
         """What was looked at, and could be."""
         return folders({*self.folders, *self.absent, *self.blind})
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, scope: Scope) -> Snapshot:
         return Snapshot(
-            scope=self.scope,
+            scope=scope,
             at=self.at,
             seconds=time.monotonic() - self.begun,
             folders=self.folders,
