@@ -40,20 +40,20 @@ def count(registry: Path) -> int:
 # -- the registry ----------------------------------------------------------------------------------
 
 
-def test_a_registry_that_is_removed_is_made_anew(
-    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved
+@pytest.mark.parametrize("lost", [("registry.db",), ("registry.db-wal", "registry.db-shm")])
+def test_a_registry_that_is_removed_or_loses_its_log_is_opened_anew(
+    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved, lost: tuple[str, ...]
 ) -> None:
     registry = tmp_path / "registry.db"
     daemon = start_daemon(root, "--registry", f"sqlite:///{registry}", settings=QUICK)
     saved.write_h5(root / "1h/BTC/LSTM/a.h5")
     daemon.wait_for("model.registered")
-    registry.unlink()
+    for name in lost:
+        (tmp_path / name).unlink()
     daemon.wait_for("failure.ended")
     (failure,) = daemon.events("failure.raised")
-    assert (
-        failure["error"]
-        == f"the registry sqlite:///{registry} was removed or replaced while in use"
-    )
+    what = f"the registry sqlite:///{registry} was removed or replaced while in use"
+    assert failure["error"] == what
     assert "copy" in failure["hint"]
     saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
     wait_until(lambda: registry.exists() and count(registry) == 2)
@@ -72,21 +72,6 @@ def test_a_root_that_lost_all_that_is_ours_goes_on_at_a_persons_word(
     daemon.wait_for("root.resumed")
     saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
     wait_until(lambda: on_disk(root) == truth(root) and len(truth(root)) == 2)
-
-
-def test_a_registry_whose_log_is_removed_is_opened_anew(
-    root: Path, tmp_path: Path, start_daemon: Start, saved: Saved
-) -> None:
-    registry = tmp_path / "registry.db"
-    daemon = start_daemon(root, "--registry", f"sqlite:///{registry}", settings=QUICK)
-    saved.write_h5(root / "1h/BTC/LSTM/a.h5")
-    daemon.wait_for("model.registered")
-    (tmp_path / "registry.db-wal").unlink()
-    (tmp_path / "registry.db-shm").unlink()
-    daemon.wait_for("failure.ended")
-    saved.write_h5(root / "1h/BTC/LSTM/b.h5", 1)
-    wait_until(lambda: count(registry) == 2)
-    assert len(failures(daemon)) == 1
 
 
 def test_a_registry_on_a_full_disk_is_waited_for(
