@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,24 @@ def test_two_processes_list_what_one_lists(root_fd: int) -> None:
     assert helped == 1
     assert seen == alone(root_fd)
     assert beside(root_fd) == []
+
+
+def test_an_answer_is_as_old_as_its_question_though_the_next_one_is_asked(
+    root_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcherd.lister.MANY", BATCH)
+    with Lister(root_fd, {}) as lister:
+        lister.put([""])
+        ages = []
+        for folder, found in lister:
+            if not folder and not isinstance(found, OSError):
+                lister.put(found[1])
+            if lister._answers and lister._asked:
+                ages.append((lister.since, lister._asked_at))
+            if lister._asked:
+                select.select([lister._output], [], [], 10)
+    assert ages, "the other process lists on while its answers are looked at"
+    assert all(since < asked_at for since, asked_at in ages)
 
 
 def test_a_few_folders_are_not_worth_a_process(root: Path) -> None:
